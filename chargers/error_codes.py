@@ -1,18 +1,23 @@
 """What error codes mean and what to do about them.
 
-A code with a vendor is about codes that chargers of this manufacturer send as `vendorErrorCode` or as error code. One
-without is a code of OCPP (1.6 §7.6; security events: 2.0.1 part 2, appendix 1). A vendor is found in the name that
-the charger reports, whatever stands around it and in upper or lower case.
+The codes are those of OCPP (1.6 §7.6; security events: 2.0.1 part 2, appendix 1) and of ChargeX
+(inl.gov/chargex/mrec). Codes of manufacturers are in a file of the installation (OCPP_ERROR_CODES), because most publish
+them to their customers only. They are sent as `vendorErrorCode`, as error code, or in 2.0.1 as `techCode`. A vendor is
+found in the name that the charger reports, whatever stands around it and in upper or lower case.
 """
 
+import csv
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from django.conf import settings
 
 if TYPE_CHECKING:
     from chargers.models import Incident
 
-# (part of the vendor's name, code): (meaning, what to do). The codes without a vendor are those of OCPP.
+# (part of the vendor's name, code): (meaning, what to do).
 CODES = {
     ("", "ConnectorLockFailure"): (
         "The connector could not be locked or unlocked.",
@@ -136,6 +141,57 @@ CODES = {
         "A login to the maintenance interface of the charger has failed.",
         "Find out who tried it. If nobody should have, check the charger on site.",
     ),
+    # Minimum required error codes of the ChargeX consortium, which chargers of many manufacturers send.
+    ("", "CX008"): ("An emergency stop was pressed.", "Find out why on site, and release the emergency stop."),
+    ("", "CX010"): (
+        "The vehicle is not in a mode in which it can be charged.",
+        "Ask the driver to switch the vehicle off and to put it in park.",
+    ),
+    ("", "CX011"): (
+        "The check of the cable before charging has failed.",
+        "Plug the vehicle in again, or try another one. If it recurs with every vehicle, have the cable checked.",
+    ),
+    ("", "CX014"): ("The control pilot signal is faulty.", "Have the cable and the connector checked."),
+    ("", "CX015"): ("The charger has lost its power.", "Check the fuses and the supply."),
+    ("", "CX017"): (
+        "A contactor of the charger does not work.",
+        "Take the connector out of service, because its power may not be switched off. Have it repaired.",
+    ),
+    ("", "CX018"): (
+        "The cable is hot, so the power is reduced.",
+        "Have the contacts of the connector checked, and the cooling of the cable if it has one.",
+    ),
+    ("", "CX019"): (
+        "The cable is too hot, so charging was stopped.",
+        "Have the contacts of the connector checked, and the cooling of the cable if it has one.",
+    ),
+    ("", "CX020"): (
+        "The connector is not plugged in completely.",
+        "Ask the driver to plug it in again. If it recurs, have the connector checked.",
+    ),
+    ("", "CX022"): (
+        "The resistance of the insulation is too low.",
+        "Do not reset it again and again. Have the cable and the charger checked.",
+    ),
+    ("", "CX023"): ("The proximity signal of the connector is faulty.", "Have the cable and the connector checked."),
+    ("", "CX024"): (
+        "There is a voltage on the connector although nobody charges.",
+        "Take the connector out of service, because its power may not be switched off. Have it repaired.",
+    ),
+    ("", "CX025"): (
+        "The latch of the connector is broken.",
+        "Take the connector out of service, and have it replaced.",
+    ),
+    ("", "CX026"): ("The cable is cut.", "Take the connector out of service, and check on site."),
+}
+# Those that are the same as a code of OCPP.
+SAME = {
+    "CX001": "ConnectorLockFailure",
+    "CX002": "GroundFailure",
+    "CX003": "HighTemperature",
+    "CX004": "OverCurrentFailure",
+    "CX005": "OverVoltage",
+    "CX006": "UnderVoltage",
 }
 # Where no code says more: what a kind of incidents means.
 KINDS = {
@@ -189,12 +245,10 @@ class Explanation:
 def explain(incident: "Incident") -> Explanation:
     """Return the explanation of the vendor's code, of the code of OCPP, or of the kind of incident."""
     vendor = incident.charger.vendor if incident.charger else ""
-    if incident.kind in ("fault", "high_temperature", "security"):
+    if incident.kind in ("fault", "high_temperature", "security", "monitoring"):
         for code in (incident.vendor_code, incident.code):
-            if found := of_vendor(vendor, code):
+            if found := of_vendor(vendor, code) or _table().get(("", code.casefold())):
                 return found
-        if found := _table().get(("", incident.code.casefold())):
-            return found
     return Explanation(*KINDS.get(incident.kind, ("", "")))
 
 
@@ -212,4 +266,11 @@ def _vendors(code: str) -> list[str]:
 
 @cache
 def _table() -> dict[tuple[str, str], Explanation]:
-    return {(vendor, code.casefold()): Explanation(*texts) for (vendor, code), texts in CODES.items()}
+    table = {(vendor, code.casefold()): Explanation(*texts) for (vendor, code), texts in CODES.items()}
+    table |= {("", code.casefold()): table["", same.casefold()] for code, same in SAME.items()}
+    if settings.OCPP_ERROR_CODES:
+        with Path(settings.OCPP_ERROR_CODES).open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                key = (row["vendor"].strip().casefold(), row["code"].strip().casefold())
+                table[key] = Explanation(row["meaning"], row["what_to_do"])
+    return table

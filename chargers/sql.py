@@ -297,25 +297,30 @@ WHERE e.at > %(since)s AND e.kind = 'security.event' AND e.body->>'type' IN (
     'InvalidTLSCipherSuite')
 """
 
-# Severities from 0, danger, to 4, error (OCPP 2.0.1 N04). The latest event of a variable decides. An event of a
-# monitor lasts until the charger clears it.
+# Severities from 0, danger, to 4, error (OCPP 2.0.1 N04), and the variable Problem of a component, which has none.
+# The latest event of a variable decides. An event of a monitor or of Problem lasts until the charger clears it.
 SEVERE_MONITORING_EVENTS = """
 WITH latest AS (
-    SELECT DISTINCT ON (1) left(concat_ws(':', e.charger_id, e.body->>'monitor_id', e.body->>'evse_id',
+    SELECT DISTINCT ON (1) left(concat_ws(':', e.charger_id, coalesce(e.body->>'monitor_id', ''), e.body->>'evse_id',
             e.body->>'connector_id', e.body->>'component', e.body->>'component_instance', e.body->>'variable',
             e.body->>'instance'), 300) AS cause, e.charger_id, e.body, e.at
     FROM chargers_event e WHERE e.at > %(since)s AND e.kind = 'monitoring.event' ORDER BY 1, e.id DESC
 )
-SELECT l.cause, l.charger_id, (l.body->>'evse_id')::int, (l.body->>'connector_id')::int,
+SELECT l.cause, l.charger_id,
+    CASE WHEN (l.body->>'evse_id')::bigint BETWEEN 0 AND 2147483647 THEN (l.body->>'evse_id')::int END,
+    CASE WHEN (l.body->>'connector_id')::bigint BETWEEN 0 AND 2147483647 THEN (l.body->>'connector_id')::int END,
     CASE WHEN (l.body->>'severity')::bigint <= 2 THEN 'critical' ELSE 'warning' END,
     concat_ws('.', l.body->>'component', nullif(l.body->>'variable', '')), left(l.body->>'tech_code', 100),
     left(concat_ws(' ', l.body->>'actual_value', nullif(l.body->>'tech_info', '')), 500), l.at
-FROM latest l WHERE (l.body->>'severity')::bigint <= 4 AND NOT coalesce((l.body->>'cleared')::boolean, false)
+FROM latest l
+WHERE NOT coalesce((l.body->>'cleared')::boolean, false) AND ((l.body->>'severity')::bigint <= 4
+    OR l.body->>'severity' IS NULL AND l.body->>'variable' = 'Problem' AND l.body->>'actual_value' <> 'false')
 UNION ALL
 SELECT i.cause, i.charger_id, i.evse_id, i.connector_id, i.severity, i.code, i.vendor_code, i.detail, i.opened_at
 FROM chargers_incident i
 WHERE i.kind = 'monitoring' AND i.is_current AND i.cleared_at IS NULL
-    AND split_part(i.cause, ':', 2) <> '' AND NOT EXISTS (SELECT FROM latest l WHERE l.cause = i.cause)
+    AND (split_part(i.cause, ':', 2) <> '' OR i.code LIKE '%%.Problem')
+    AND NOT EXISTS (SELECT FROM latest l WHERE l.cause = i.cause)
 """
 
 # Problems that a process has found itself: rows of JSON.

@@ -217,6 +217,10 @@ OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # Minutes after which a charger without a connection, or one that is connected and sends nothing, is an incident.
 OCPP_OFFLINE_MINUTES = _positive("OCPP_OFFLINE_MINUTES", 10)
 OCPP_SILENT_MINUTES = _positive("OCPP_SILENT_MINUTES", 30)
+# A CSV file with what the error codes of manufacturers mean, see chargers.error_codes.
+OCPP_ERROR_CODES = _read(env.str, "OCPP_ERROR_CODES", "")
+if OCPP_ERROR_CODES and not Path(OCPP_ERROR_CODES).is_file():
+    raise ImproperlyConfigured(f"OCPP_ERROR_CODES is {OCPP_ERROR_CODES}, which is not a file.")
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CERTIFICATE_RENEWAL_DAYS = _from_zero("OCPP_CERTIFICATE_RENEWAL_DAYS", 30, 365)
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))

@@ -116,7 +116,7 @@ def _announce(kind: str | None, incident_kind: str, change: Change) -> None:
     if kind and change.charger is not None:
         events.record_event(kind, change.charger, **fields)
     else:
-        events.notify_live(kind or "incident.changed", change.charger or 0, **fields)
+        events.notify_live("incident.changed", change.charger or 0, **fields)
 
 
 # --- for users -------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from chargers import error_codes
+from chargers.error_codes import explain
 from chargers.models import Charger, Connector, Event, Incident, IncidentEntry, Refusal
 from chargers.models.incidents import KINDS
 from chargers.services import findings, incidents
 from chargers.services.incidents import Span
 from commands.services.incident_causes import RULES
 from core.redis.connections import sync_redis
-from tests.support.builders import NOON, a_charger, a_command, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_command, an_incident, open_socket, tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BY_KIND = {rule.kind: rule for rule in RULES}
@@ -233,7 +235,7 @@ def notify_event(charger, event_id, severity_monitor, **more):
         "eventNotificationType": "CustomMonitor",
         "component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
         "variable": {"name": "Temperature"},
-        "variableMonitoringId": severity_monitor,
+        **({"variableMonitoringId": severity_monitor} if severity_monitor else {}),
         **more,
     }
     tell(charger, "NotifyEvent", generatedAt=NOON, seqNo=event_id, eventData=[data])
@@ -257,6 +259,43 @@ def test_a_severe_event_of_a_monitor_lasts_until_it_is_cleared():
     later(4000)
     run("monitoring")
     assert the_incident().state == "closed"
+
+
+def test_a_problem_of_a_component_lasts_until_it_is_cleared():
+    charger, before = a_charger(ocpp_version="ocpp2.0.1"), datetime.now(UTC)
+    problem = {"variable": {"name": "Problem"}, "actualValue": "true", "techCode": "CX008"}
+    problem |= {"eventNotificationType": "HardWiredNotification"}
+    huge = {"component": {"name": "Other", "evse": {"id": 2**40}}}
+    notify_event(charger, 1, None, **problem)
+    notify_event(charger, 2, None, **problem | huge)
+    run("monitoring", since=before)
+    assert Incident.objects.count() == 2
+    incident = the_incident(evse_id=1)
+    assert (incident.severity, explain(incident).meaning) == ("warning", "An emergency stop was pressed.")
+    later(4000)
+    run("monitoring")
+    assert the_incident(evse_id=1).cleared_at is None
+    notify_event(charger, 3, None, **problem | {"cleared": True})
+    run("monitoring", since=before)
+    assert the_incident(evse_id=1).cleared_at
+
+
+def test_codes_of_manufacturers_are_explained_by_a_file(tmp_path, settings):
+    file = tmp_path / "codes.csv"
+    file.write_text("vendor,code,meaning,what_to_do\nAcme,E42,The fan is stuck.,Clean it.\n")
+    settings.OCPP_ERROR_CODES = str(file)
+    error_codes._table.cache_clear()
+    try:
+        charger = a_charger(vendor="ACME Charging Ltd")
+        incident = an_incident(charger, code="OtherError", vendor_code="e42")
+        assert explain(incident).meaning == "The fan is stuck."
+        other = an_incident(a_charger(vendor="Other"), code="OtherError", vendor_code="E42")
+        assert explain(other).meaning == "The charger reports an error that the standard does not name."
+    finally:
+        error_codes._table.cache_clear()
+    assert explain(an_incident(charger, code="OtherError", vendor_code="CX002")).meaning == (
+        "The ground fault protection has tripped."
+    )
 
 
 def test_an_incident_that_a_user_closes_stays_closed_until_its_cause_recurs():

@@ -1,9 +1,9 @@
 """What error codes mean and what to do about them.
 
 The codes are those of OCPP (1.6 §7.6; security events: 2.0.1 part 2, appendix 1) and of ChargeX
-(inl.gov/chargex/mrec). Codes of manufacturers are in a file of the installation (OCPP_ERROR_CODES), because most publish
-them to their customers only. They are sent as `vendorErrorCode`, as error code, or in 2.0.1 as `techCode`. A vendor is
-found in the name that the charger reports, whatever stands around it and in upper or lower case.
+(inl.gov/chargex/mrec). Codes of manufacturers are in a file of the installation (OCPP_ERROR_CODES), because most
+publish them to their customers only. They are sent as `vendorErrorCode`, as error code, or in 2.0.1 as `techCode`. A
+vendor is found in the name that the charger reports, whatever stands around it and in upper or lower case.
 """
 
 import csv

@@ -2,10 +2,8 @@
 
 import json
 import socket
-import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +17,7 @@ from chargers.services import incident_messages, incident_notifications, inciden
 from chargers.services.incidents import Span
 from commands.services.incident_causes import RULES
 from tests.support.builders import a_charger, a_rule, an_incident, tell
+from tests.support.receivers import receiving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 (FAULT,) = (rule for rule in RULES if rule.kind == "fault")
@@ -67,40 +66,11 @@ def _login(server, session, envelope, mechanism, data):
     return AuthResult(success=(data.login, data.password) == (b"ocpp", b"secret"))
 
 
-class Receiver(ThreadingHTTPServer):
-    """A server that answers each POST with `status` after `delay_s`; `taken` has (path, body) of each."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.taken, self.status, self.delay_s = [], 200, 0
-        self.url = f"http://127.0.0.1:{self.server_port}/hook"
-
-    @property
-    def bodies(self):
-        return [json.loads(body) for _, body in self.taken]
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, body))
-        time.sleep(self.server.delay_s)
-        self.send_response(self.server.status)
-        self.send_header("Location", self.server.url)
-        self.end_headers()
-
-    def log_message(self, *_):
-        """Keep log lines off the screen."""
-
-
 @pytest.fixture
 def receiver(settings):
     settings.WEBHOOK_ALLOW_PRIVATE = True
-    server = Receiver()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with receiving() as server:
+        yield server
 
 
 def run():

@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, launch, playwright
 from tests.support.builders import NOON
 from tests.support.live import an_id, eventually, exchange
+from tests.support.receivers import receiving
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
 
@@ -355,6 +356,40 @@ def test_the_list_of_transactions_is_downloaded(page, live):
     assert re.fullmatch(r"transactions-[0-9-]+-CES?T\.csv", downloaded.value.suggested_filename)
 
 
+def incident_of(live, charger_id):
+    """Return the id of the open incident of the charger, None if there is none."""
+    status, body, _ = live.request("GET", f"/api/ocpp/incidents/?charger_id={charger_id}&state=open&kind=fault")
+    assert status == 200, body
+    return next((row["id"] for row in body["results"]), None)
+
+
+def a_rule_of(live, url):
+    body = {"name": an_id(), "channel": "webhook", "target": url, "kinds": ["fault"]}
+    status, made, _ = live.request("POST", "/api/ocpp/notification-rules/", body)
+    assert status == 201, made
+    return made["id"]
+
+
+def test_a_fault_is_notified_and_acknowledged_on_a_phone_by_one_tap(browser, live):
+    charger_id = an_id()
+    with receiving() as receiver:
+        rule = a_rule_of(live, receiver.url)
+        with live.socket(charger_id) as socket, a_page(browser, live, viewport=PHONE) as page:
+            page.goto("/incidents/")
+            failing = {"connectorId": 2, "errorCode": "GroundFailure", "status": "Faulted", "timestamp": NOON}
+            exchange(socket, "1", "StatusNotification", failing)
+            incident = page.locator(".incident", has_text=charger_id)
+            has(incident, "GroundFailure")  # the page is live
+            sent = eventually(lambda: [body for body in receiver.bodies if body["charger"] == charger_id], 20)
+            assert sent[0]["title"] == f"{charger_id}, connector 2: Connector reports a fault (GroundFailure)"
+            page.goto(sent[0]["link"])
+            page.get_by_role("button", name="Acknowledge").click()
+            has(page.locator("#incident"), "Acknowledged")
+            exchange(socket, "2", "StatusNotification", failing | {"errorCode": "NoError", "status": "Available"})
+            playwright.expect(page.locator("#incident")).to_contain_text("Its cause ended", timeout=40_000)
+        assert live.request("DELETE", f"/api/ocpp/notification-rules/{rule}/")[0] == 204
+
+
 @pytest.fixture(scope="module")
 def paths(live):
     """Return paths of pages of each kind, with data on them."""
@@ -369,7 +404,11 @@ def paths(live):
         meter(socket, transaction_id, 2500, "2025-02-26T12:10:00Z")
         simulated = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=0.5))
     assert simulated["simulated"]
+    incident = eventually(lambda: incident_of(live, charger_id))
+    rule = a_rule_of(live, "http://127.0.0.1:9/")
     return [
+        *("/incidents/", f"/incidents/{incident}/", "/notification-rules/", "/notification-rules/new/"),
+        f"/notification-rules/{rule}/",
         *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/submit/SetChargingProfile/"),
         *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
         *("/batches/", "/batches/new/reset/"),

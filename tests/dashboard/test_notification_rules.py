@@ -65,7 +65,7 @@ def test_a_rule_is_made_shown_changed_and_deleted(api, settings):
         ({"channel": "slack"}, "Enter a valid URL"),
         ({"channel": "webhook", "target": "http://127.0.0.1/", "template": "{"}, "This is not JSON."),
         ({"escalate_after": "x"}, "A valid integer is required."),
-        ({"weekdays": []}, "This list may not be empty."),
+        ({"weekdays": []}, "Ensure this field has at least 1 elements."),
     ],
 )
 def test_an_invalid_rule_is_shown_with_its_errors(api, settings, wrong, error):
@@ -90,6 +90,7 @@ def test_the_url_of_a_chat_program_stays_when_its_form_is_saved(api, settings):
     assert (rule.name, rule.template, rule.target.opened()) == ("Chat", {"b": 1}, "http://127.0.0.1:9/secret")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_rule_is_tested_and_its_dead_messages_are_sent_again(api, settings):
     settings.EMAIL_HOST = ""
     rule, now = a_rule(channel="email", target="ann@example.org"), "2026-11-30T00:00:00Z"

@@ -432,9 +432,11 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Steps with this prefix that are no longer in CELERY_BEAT_SCHEDULE are deleted from the table, see config.celery.
 BUILT_IN = "built-in: "
 RECORD_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expire_seconds": 50}}
+DAY_TOTALS = {"task": "transactions.update_day_totals", "schedule": crontab(), "options": {"expire_seconds": 50}}
 CELERY_BEAT_SCHEDULE = {
     f"{BUILT_IN}maintenance": {"task": "commands.maintain", "schedule": crontab(minute=7)},
     f"{BUILT_IN}record fleet": RECORD_FLEET,
+    f"{BUILT_IN}day totals": DAY_TOTALS,
 }
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

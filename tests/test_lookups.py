@@ -142,6 +142,13 @@ HARMLESS = {
         "recurrence is_id_used corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at "
         "corrected_by note total_cost currency tariff energy_wh energy_source"
     ),
+    "transactions.daytotal": (
+        "id charger day id_tag currency sessions charged without_energy energy_wh duration_s cost"
+    ),
+    "transactions.monthtotal": (
+        "id charger month currency sessions charged without_energy energy_wh duration_s cost"
+    ),
+    "transactions.staleday": "id charger day",
     "transactions.transactionevent": (
         "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "
         "received_at offline charging_state stopped_reason evse_id connector_id id_token id_token_type "

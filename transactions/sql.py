@@ -426,3 +426,56 @@ WITH f AS MATERIALIZED (
 )
 SELECT * FROM folded
 """
+
+# --- day_totals --------------------------------------------------------------------------------
+
+TAKE_STALE_DAYS = """
+DELETE FROM transactions_staleday WHERE id IN (SELECT id FROM transactions_staleday ORDER BY id LIMIT %s)
+RETURNING charger_id, day
+"""
+
+# `whole` are chargers of which every day is computed, `days` rows with a charger and a local day.
+DELETE_DAY_TOTALS = """
+DELETE FROM transactions_daytotal d WHERE d.charger_id = ANY(%(whole)s)
+    OR (d.charger_id, d.day) IN (
+        SELECT s.charger, s.day FROM json_to_recordset(%(days)s) AS s(charger bigint, day date))
+"""
+
+# The local day is the one on which a session began, in the zone of its charger's site. Dates that Python cannot
+# represent become the first or the last one. The duration is rounded as `Transaction.duration_seconds` is.
+INSERT_DAY_TOTALS = """
+INSERT INTO transactions_daytotal
+    (charger_id, day, id_tag, currency, sessions, charged, without_energy, energy_wh, duration_s, cost)
+SELECT t.charger_id, l.day, l.id_tag, t.currency, count(*), count(*) FILTER (WHERE t.energy_wh > 0),
+    count(*) - count(t.energy_wh), coalesce(sum(t.energy_wh), 0),
+    coalesce(sum(greatest(0, round(extract(
+        epoch FROM coalesce(t.corrected_stop_time, t.stop_time) - t.start_time)::double precision))), 0),
+    coalesce(sum(t.total_cost), 0)
+FROM transactions_transaction t JOIN chargers_charger c ON c.id = t.charger_id
+    LEFT JOIN chargers_site p ON p.id = c.site_id, LATERAL (SELECT
+        greatest(least((t.start_time AT TIME ZONE coalesce(p.time_zone, %(zone)s))::date, '9999-12-31'), '0001-01-01')
+            AS day,
+        CASE WHEN t.id_token_type = %(key_code)s AND t.id_tag <> '' THEN %(hidden)s ELSE t.id_tag END AS id_tag) l
+WHERE t.charger_id = ANY(%(chargers)s) AND num_nonnulls(t.stop_received_at, t.closed_at) > 0
+    AND t.start_time >= %(since)s AND t.start_time < %(until)s
+    AND (t.charger_id = ANY(%(whole)s) OR (t.charger_id, l.day) IN (
+        SELECT s.charger, s.day FROM json_to_recordset(%(days)s) AS s(charger bigint, day date)))
+GROUP BY 1, 2, 3, 4
+"""
+
+DELETE_MONTH_TOTALS = """
+DELETE FROM transactions_monthtotal m WHERE m.charger_id = ANY(%(whole)s)
+    OR (m.charger_id, m.month) IN (
+        SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date))
+"""
+
+INSERT_MONTH_TOTALS = """
+INSERT INTO transactions_monthtotal
+    (charger_id, month, currency, sessions, charged, without_energy, energy_wh, duration_s, cost)
+SELECT d.charger_id, l.month, d.currency, sum(d.sessions), sum(d.charged), sum(d.without_energy), sum(d.energy_wh),
+    sum(d.duration_s), sum(d.cost)
+FROM transactions_daytotal d, LATERAL (SELECT date_trunc('month', d.day::timestamp)::date AS month) l
+WHERE d.charger_id = ANY(%(chargers)s) AND (d.charger_id = ANY(%(whole)s) OR (d.charger_id, l.month) IN (
+    SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date)))
+GROUP BY 1, 2, 3
+"""

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from transactions.api import views
+from transactions.api import reports, views
 
 router = SimpleRouter()
 router.register("id-tags", views.IdTagViewSet)
@@ -13,6 +13,7 @@ router.register("reservations", views.ReservationViewSet)
 
 urlpatterns = [
     path("", include(router.urls)),
+    path("reports/energy/", reports.EnergyReport.as_view()),
     path("transactions/", views.TransactionList.as_view()),
     path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),

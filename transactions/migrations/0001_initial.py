@@ -5,6 +5,7 @@ import django.db.models.functions.text
 import transactions.models.reservations
 from django.db import migrations, models
 
+from transactions.models import day_totals
 from transactions.services import energy, samples
 
 # A partition holds a month of readings, by when they were received; see core.db.partitions.
@@ -343,5 +344,60 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'digest'), name='one_row_a_transaction_event')],
             },
         ),
+        migrations.CreateModel(
+            name='DayTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('currency', models.CharField(help_text='Empty for sessions without a cost.', max_length=3)),
+                ('sessions', models.PositiveIntegerField()),
+                ('charged', models.PositiveIntegerField(help_text='Sessions with an energy above 0.')),
+                ('without_energy', models.PositiveIntegerField(help_text='Sessions whose energy is unknown.')),
+                ('energy_wh', models.BigIntegerField()),
+                ('duration_s', models.BigIntegerField()),
+                ('cost', models.DecimalField(decimal_places=2, max_digits=20)),
+                ('day', models.DateField()),
+                ('id_tag', models.CharField(help_text='As it may be shown: a PIN is hidden.', max_length=255)),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['day', 'charger', 'id_tag'],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['day'], name='day_totals_by_day')],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'day', 'id_tag', 'currency'), name='one_row_a_day_total')],
+            },
+        ),
+        migrations.CreateModel(
+            name='MonthTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('currency', models.CharField(help_text='Empty for sessions without a cost.', max_length=3)),
+                ('sessions', models.PositiveIntegerField()),
+                ('charged', models.PositiveIntegerField(help_text='Sessions with an energy above 0.')),
+                ('without_energy', models.PositiveIntegerField(help_text='Sessions whose energy is unknown.')),
+                ('energy_wh', models.BigIntegerField()),
+                ('duration_s', models.BigIntegerField()),
+                ('cost', models.DecimalField(decimal_places=2, max_digits=20)),
+                ('month', models.DateField(help_text='Its first day.')),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['month', 'charger'],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['month'], name='month_totals_by_month')],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'month', 'currency'), name='one_row_a_month_total')],
+            },
+        ),
+        migrations.CreateModel(
+            name='StaleDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField(null=True)),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.RunSQL(day_totals.MARKS, day_totals.NO_MARKS),
         migrations.RunSQL(FILLFACTOR, DEFAULT_FILLFACTOR),
     ]

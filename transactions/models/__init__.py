@@ -1,5 +1,6 @@
-"""Models of id tags, tariffs, transactions, reservations, meter readings, and messages that wait for an operator."""
+"""Models of id tags, tariffs, transactions, their totals, reservations, readings, and messages that wait."""
 
+from transactions.models.day_totals import DayTotal, MonthTotal, StaleDay
 from transactions.models.id_tags import IdTag, UnknownIdTag
 from transactions.models.meter_values import MeterValue, Reading
 from transactions.models.orphan_stops import OrphanStop

@@ -1,0 +1,11 @@
+"""The Celery tasks of this app."""
+
+from celery import shared_task
+
+from transactions.services import day_totals
+
+
+@shared_task(name="transactions.update_day_totals", ignore_result=True)
+def update_day_totals() -> None:
+    """Compute the totals of the days whose sessions have changed, every minute."""
+    day_totals.update()

@@ -19,7 +19,7 @@ from chargers.models import Connector
 from commands.models import Command
 from commands.models.wanted import Wanted
 from dashboard import flags as flagged
-from dashboard import places
+from dashboard import places, report_tables
 from dashboard.forms import BOOLEANS
 from dashboard.labels import FIELDS, LABELS, PARAMETERS
 from dashboard.sentences import translated
@@ -86,6 +86,12 @@ def weekdays(numbers: list[int]) -> str:
 def evidence(session: Transaction) -> Any:
     """Describe the source of the energy of a session, see `transactions.services.energy`."""
     return EVIDENCE[session.energy_source]
+
+
+@register.filter
+def cells(row: list[Any], table: report_tables.Table) -> list[tuple[str, str]]:
+    """Return (kind, text) of each cell of a row of a report."""
+    return [(c.kind, report_tables.shown(c.kind, value)) for c, value in zip(table.columns, row, strict=True)]
 
 
 @register.filter

@@ -14,7 +14,7 @@ from tests.support.dashboard import HTML, a_user, new_batch, page_of
 pytestmark = pytest.mark.django_db
 
 
-PAGES = ["/", "/transactions/", "/commands/", "/curves/fleet.json"]
+PAGES = ["/", "/transactions/", "/reports/", "/commands/", "/curves/fleet.json"]
 
 
 @pytest.mark.parametrize("path", PAGES)

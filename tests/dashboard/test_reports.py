@@ -1,0 +1,130 @@
+"""The page of reports and its files."""
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import openpyxl
+import pypdf
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chargers.models import Site
+from dashboard import report_tables
+from dashboard.report_tables import bounds_of
+from tests.support.builders import a_charger
+from tests.support.dashboard import a_user
+from tests.transactions.test_energy_reports import a_session, a_site
+from transactions.models import Tariff
+
+pytestmark = pytest.mark.django_db
+OCTOBER = {"period": "2025-10", "group_by": "day"}
+
+
+@pytest.fixture
+def sessions():
+    charger = a_charger("A", site=a_site("Łódź Ω <b>"))
+    Tariff.objects.create(description="t", currency="EUR", energy_per_kwh="0.5")
+    for start, wh in (("2025-10-26T22:59:00Z", 1500), ("2025-10-25T22:00:00Z", 500), ("2025-10-31T22:59:00Z", 4000)):
+        a_session(charger, start, wh)
+    a_session(charger, "2025-10-31T23:00:00Z", 9000)  # November
+    a_session(a_charger("B"), "2025-10-10T12:00:00Z", None)
+    return charger
+
+
+def page(client, **query):
+    answer = client.get("/reports/", query)
+    assert answer.status_code == 200, answer.content
+    return answer.content.decode()
+
+
+def file(client, kind, **query):
+    answer = client.get(f"/reports/report.{kind}", query)
+    assert answer.status_code == 200, answer.content
+    assert f".{kind}" in answer["Content-Disposition"]
+    return answer.content
+
+
+def test_the_page_has_totals_bars_and_the_zone(api, sessions):
+    text = page(api, **OCTOBER, site=sessions.site_id)
+    assert "Europe/Berlin" in text
+    assert "6.00 kWh" in text
+    assert "<b>" not in text.replace("<b>", "", 0).split("<main")[1]
+    assert text.count("<rect") == 2
+    assert f'href="/reports/report.pdf?period=2025-10&amp;group_by=day&amp;site={sessions.site_id}"' in text
+    assert "that of each charger" in page(api, period="2025-10") or "UTC" in page(api, period="2025-10")
+
+
+def test_without_a_period_it_is_this_month(api, sessions):
+    assert "No sessions in this period." in page(api)
+    assert "No sessions in this period." in page(api, period="2025-13", group_by="nonsense", site="\0")
+
+
+def test_the_csv_has_the_values_of_rest(api, sessions):
+    rows = list(csv.DictReader(io.StringIO(file(api, "csv", **OCTOBER).decode())))
+    assert [(row["day"], row["energy_wh"], row["cost_EUR"]) for row in rows] == [
+        ("2025-10-10", "0", "0.00"),
+        ("2025-10-26", "2000", "1.00"),
+        ("2025-10-31", "4000", "2.00"),
+    ]
+    first = csv.DictReader(io.StringIO(file(api, "csv", period="2025").decode()))
+    assert [row["energy_wh"] for row in first] == ["15000", "0"]
+
+
+def test_the_xlsx_opens_and_has_totals(api, sessions):
+    sheet = openpyxl.load_workbook(io.BytesIO(file(api, "xlsx", **OCTOBER))).active
+    rows = list(sheet.iter_rows(values_only=True))
+    assert rows[0][0] == "Energy and sessions"
+    assert rows[-1][:5] == ("Total", 4, 3, 1, 6)
+    assert rows[-2][0].date() == date(2025, 10, 31)
+    assert Decimal(str(rows[-1][6])) == 3
+
+
+def test_the_pdf_opens_and_has_the_site_the_period_and_totals(api, sessions):
+    reader = pypdf.PdfReader(io.BytesIO(file(api, "pdf", period="2025-10", site=sessions.site_id)))
+    text = "".join(page.extract_text() for page in reader.pages)
+    for expected in ("Energy and sessions", "Łódź Ω <b>", "10/31/2025", "Europe/Berlin", "6.00 kWh", "Total"):
+        assert expected in text, text
+
+
+def test_a_formula_in_a_name_is_a_text(api, sessions):
+    Site.objects.update(name="=1+1")
+    assert "'=1+1" in file(api, "csv", period="2025-10").decode()
+    sheet = openpyxl.load_workbook(io.BytesIO(file(api, "xlsx", period="2025-10"))).active
+    assert [cell.value for cell in sheet["A"] if cell.data_type == "f"] == []
+
+
+def test_only_sites_and_chargers_within_reach_are_shown(client, sessions):
+    user = a_user(client, "view_transaction", group_of=[a_charger("C")])
+    assert "Łódź" not in page(client, period="2025-10")
+    sessions.site.users.add(user)
+    assert "Łódź" in page(client, period="2025-10")
+    user.user_permissions.clear()
+    assert client.get("/reports/").status_code == 403
+    assert client.get("/reports/report.csv").status_code == 403
+
+
+def test_the_page_is_german(api, sessions):
+    assert "Energie" in api.get("/reports/", OCTOBER, HTTP_ACCEPT_LANGUAGE="de").content.decode()
+    assert "Berichte" in api.get("/reports/", OCTOBER, HTTP_ACCEPT_LANGUAGE="de").content.decode()
+
+
+def test_the_number_of_queries_of_the_page_is_fixed(api, sessions):
+    counts = []
+    for _ in range(2):
+        page(api, **OCTOBER)
+        with CaptureQueriesContext(connection) as captured:
+            page(api, **OCTOBER)
+        counts.append(len(captured))
+        a_session(a_charger(site=a_site(f"S{len(counts)}")), "2025-10-03T12:00:00Z")
+    assert counts[0] == counts[1] <= 12
+
+
+def test_a_period_is_a_month_or_a_year():
+    assert bounds_of("2025-02") == (date(2025, 2, 1), date(2025, 2, 28))
+    assert bounds_of("2024") == (date(2024, 1, 1), date(2024, 12, 31))
+    this_month = bounds_of("")
+    assert [bounds_of(text) for text in ("2025-00", "0000", "2025-13", "x")] == [this_month] * 4
+    assert report_tables.periods()[0] == f"{this_month[0]:%Y-%m}"

@@ -3,17 +3,20 @@
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
+from django.utils.timezone import activate, get_current_timezone
 from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
 
+from chargers.services import access
+from chargers.services.sites import by_id_or_name
 from core.http.errors import sentence
-from core.ocpp.timestamps import day_bounds, display_zone
+from core.ocpp.timestamps import day_bounds
 from dashboard import fleet
 from dashboard.flags import flags, issue_choices
 from dashboard.labels import FIELDS
 from dashboard.sentences import translated
-from dashboard.views.base import Listing, Page, form_values
+from dashboard.views.base import Listing, Page, form_values, without_empty
 from transactions.api.filters import TransactionFilter
 from transactions.api.serializers import CorrectionSerializer
 from transactions.models import Transaction
@@ -24,7 +27,7 @@ MAX_EVENTS = 200  # of one transaction on its page
 
 
 class ByDays(TransactionFilter):
-    """Add filters by ID tag in any case, by issue, and by days of TIME_ZONE_DISPLAY, `last_day` included."""
+    """Add filters by ID tag in any case, by issue, and by days of the page's time zone, `last_day` included."""
 
     id_tag = filters.CharFilter(method="of_tag", strip=False)
     issue = filters.ChoiceFilter(method="with_issue", choices=list(DOUBTS.items()))
@@ -39,10 +42,10 @@ class ByDays(TransactionFilter):
         return rows.in_doubt(issue)
 
     def from_day(self, rows, name, day):
-        return rows.filter(start_time__gte=day_bounds(day, display_zone())[0])
+        return rows.filter(start_time__gte=day_bounds(day, get_current_timezone())[0])
 
     def until_day(self, rows, name, day):
-        return rows.filter(start_time__lt=day_bounds(day, display_zone())[1])
+        return rows.filter(start_time__lt=day_bounds(day, get_current_timezone())[1])
 
 
 class Transactions(Listing):
@@ -52,13 +55,24 @@ class Transactions(Listing):
     kinds = ("transaction", "connector", "charger")
     filterset_class = ByDays
 
+    def setup(self, request, *args, **kwargs):
+        """Use the time zone of the site that is asked for, until the end of the request (`core.http.zone`)."""
+        super().setup(request, *args, **kwargs)
+        text = without_empty(request.GET).get("site", "")
+        self.site = (
+            by_id_or_name(access.sites(request.user), text) if text and request.user.is_authenticated else None
+        )
+        if self.site:
+            activate(self.site.time_zone)
+
     def rows(self):
         return self.within(Transaction.objects.select_related("charger"))
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
         fleet.mark_charging(self.request.user, context["page"].object_list)
-        return context | {"issues": issue_choices()}
+        sites = access.sites(self.request.user).order_by("name").values_list("pk", "name")
+        return context | {"issues": issue_choices(), "sites": [(str(pk), name) for pk, name in sites]}
 
 
 class Export(Transactions):
@@ -69,7 +83,7 @@ class Export(Transactions):
         if wrong:
             return HttpResponseBadRequest(_in_lines(wrong), content_type="text/plain; charset=utf-8")
         try:
-            return export.response(kind, narrowed, display_zone())
+            return export.response(kind, narrowed, get_current_timezone())
         except export.TooMany as error:
             return HttpResponseBadRequest(translated(error), content_type="text/plain; charset=utf-8")
         except export.Occupied as error:

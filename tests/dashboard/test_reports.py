@@ -16,7 +16,7 @@ from dashboard import report_tables
 from dashboard.report_tables import bounds_of
 from tests.support.builders import a_charger
 from tests.support.dashboard import a_user
-from tests.transactions.test_energy_reports import a_session, a_site
+from tests.support.sessions import a_session, a_site
 from transactions.models import Tariff
 
 pytestmark = pytest.mark.django_db

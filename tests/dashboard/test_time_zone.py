@@ -15,6 +15,7 @@ from gateway import message_log
 from tests.support.builders import a_charger, a_command, a_transaction
 from tests.support.live import eventually
 from tests.support.responses import streamed
+from tests.support.sessions import a_session, a_site
 from transactions.services import export
 
 BERLIN, DENVER = "Europe/Berlin", "America/Denver"
@@ -208,3 +209,25 @@ def test_schedules_created_on_a_page_use_its_time_zone(api, settings):
     once = {"when": "at", "when_at": f"{noon:%Y-%m-%d %H:%M}", "schedule_name": "noon"}
     assert f"12:00 ({DENVER})" in api.post("/batches/new/Reset/", form | once, follow=True).content.decode()
     assert Schedule.objects.get(name="noon").at == noon
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_chosen_site_has_its_own_zone_on_the_page_and_in_files(api, settings):
+    settings.TIME_ZONE_DISPLAY = DENVER
+    site = a_site("Depot", BERLIN)
+    charger = a_charger(site=site)
+    here = [a_session(charger, start).pk for start in ("2025-10-26T22:59:00Z", "2025-10-25T22:00:00Z")]
+    a_session(a_charger(), "2025-10-26T12:00:00Z")
+    day = "first_day=2025-10-26&last_day=2025-10-26"
+    for chosen in (str(site.pk), "Depot"):
+        listed = api.get(f"/transactions/?site={chosen}&{day}").content.decode()
+        assert re.findall(r'href="/transactions/(\d+)/"', listed) == [str(pk) for pk in sorted(here, reverse=True)]
+        assert f"All times, dates, filters and crontabs use the time zone {BERLIN}." in listed
+        text = streamed(api.get(f"/transactions/export.csv?site={chosen}&{day}")).decode()
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert [row["start_time"] for row in rows] == ["2025-10-26T00:00:00+02:00", "2025-10-26T23:59:00+01:00"]
+        assert {row["time_zone"] for row in rows} == {BERLIN}
+    assert f"the time zone {DENVER}." in api.get("/transactions/").content.decode()
+    assert "Site" in api.get("/transactions/").content.decode()
+    assert api.get("/api/ocpp/transactions/?site=Depot").json()["count"] == 2
+    assert api.get("/api/ocpp/transactions/?site=Nowhere").json()["count"] == 0

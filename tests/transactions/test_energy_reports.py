@@ -14,8 +14,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chargers.models import ChargerGroup, Site
+from chargers.models import ChargerGroup
 from tests.support.builders import a_charger, a_transaction, tell
+from tests.support.sessions import a_session, a_site
 from transactions.models import DayTotal, MonthTotal, StaleDay, Tariff, Transaction
 from transactions.services import corrections, day_totals
 
@@ -24,20 +25,6 @@ REPORT = "/api/ocpp/reports/energy/"
 BERLIN = ZoneInfo("Europe/Berlin")
 # Summer time ends in Berlin on 26 October 2025: the hour from 02:00 to 03:00 is twice.
 OCTOBER = {"from": "2025-10-01", "to": "2025-10-31"}
-
-
-def a_site(name="Depot", time_zone="Europe/Berlin", **columns):
-    return Site.objects.create(name=name, time_zone=time_zone, **columns)
-
-
-def a_session(charger, start, wh=1000, tag="ABC", hours=1):
-    """A session that began at `start` (ISO 8601), or at a datetime, and has ended."""
-    began = start if isinstance(start, datetime) else datetime.fromisoformat(start)
-    session = a_transaction(charger, timestamp=began.isoformat(), idTag=tag, connectorId=random.randint(1, 9))
-    end = (began + timedelta(hours=hours)).isoformat()
-    meter = {} if wh is None else {"meterStop": 1000 + wh}
-    tell(charger, "StopTransaction", transactionId=session.pk, timestamp=end, **({"meterStop": -1} | meter))
-    return Transaction.objects.get(pk=session.pk)
 
 
 def report(api, **query):

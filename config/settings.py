@@ -254,6 +254,7 @@ OCPP_SECURITY_RETENTION = _days("OCPP_SECURITY_RETENTION", 365)
 OCPP_ORPHAN_STOPS_RETENTION = _days("OCPP_ORPHAN_STOPS_RETENTION", 0)
 OCPP_INCIDENTS_RETENTION = _days("OCPP_INCIDENTS_RETENTION", 365)
 OCPP_LOGINS_RETENTION = _days("OCPP_LOGINS_RETENTION", 30)
+OCPP_OUTAGES_RETENTION = _days("OCPP_OUTAGES_RETENTION", 800)
 OCPP_FLEET_RETENTION = _days("OCPP_FLEET_RETENTION", 31)
 
 # --- files -----------------------------------------------------------------------------------
@@ -437,6 +438,7 @@ CELERY_BEAT_SCHEDULE = {
     f"{BUILT_IN}maintenance": {"task": "commands.maintain", "schedule": crontab(minute=7)},
     f"{BUILT_IN}record fleet": RECORD_FLEET,
     f"{BUILT_IN}day totals": DAY_TOTALS,
+    f"{BUILT_IN}outages": {"task": "transactions.update_outages", "schedule": crontab(minute="*/5")},
 }
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -148,6 +148,10 @@ HARMLESS = {
     "transactions.monthtotal": (
         "id charger month currency sessions charged without_energy energy_wh duration_s cost"
     ),
+    "transactions.outage": (
+        "id charger event_id evse_id connector_id kind error_code vendor_id vendor_error_code began_at ended_at "
+        "excluded_because"
+    ),
     "transactions.staleday": "id charger day",
     "transactions.transactionevent": (
         "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "

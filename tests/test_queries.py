@@ -59,7 +59,7 @@ from tests.support.payloads import PROFILE
 from tests.support.pki import a_root
 from tests.support.routes import rest_lists
 from tests.support.rows import a_row
-from transactions.models import IdTag, MeterValue, Reservation, Tariff, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Outage, Reservation, Tariff, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 # A model and a list of its rows, over REST or in the admin.
@@ -84,6 +84,8 @@ def one_more_of_each(number):
     tell(charger, "DataTransfer", vendorId="x")
     for model in (CertificateInquiry, ChargingLimit, InstalledCertificate):
         a_row(model, charger)
+    own = {"charger": charger, "evse_id": 1, "connector_id": 1}
+    Outage.objects.create(**own, event_id=number, kind="faulted", began_at=now)
     own = {"charger": charger, "evse_id": 1, "received_at": now}
     EVChargingNeeds.objects.create(**own, parameters={})
     EVChargingSchedule.objects.create(**own, begins_at=now, schedule={})

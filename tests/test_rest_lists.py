@@ -32,7 +32,7 @@ from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, an_incident, tell
 from tests.support.live import an_id
 from tests.support.routes import every_route, rest_lists
-from transactions.models import OrphanStop, Reservation, Transaction
+from transactions.models import OrphanStop, Outage, Reservation, Transaction
 
 ASKS_NOTHING = ("api/schema/", "api/docs/")  # pages that describe the API, with parameters of their own
 
@@ -184,6 +184,12 @@ MADE = {  # path: (what makes a row, its id in the answer)
         "pk",
     ),
     "orphan-stops/": (orphan, "pk"),
+    "outages/": (
+        lambda c: Outage.objects.create(
+            charger=c, event_id=Outage.objects.count(), evse_id=1, connector_id=1, kind="faulted", began_at=NOON
+        ),
+        "pk",
+    ),
     "events/?kind=charger.online": (event, "pk"),
     "incidents/": (an_incident, "pk"),
     "audit/?kind=firmware": (

@@ -20,7 +20,7 @@ from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryA
 from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
 from core.ocpp.versions import listed_values
-from transactions.models import IdTag, MeterValue, Reservation, Tariff, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Outage, Reservation, Tariff, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
 from transactions.services.samples import MOST
@@ -241,6 +241,15 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
             READINGS_SHOWN,
             every,
         )
+
+
+@admin.register(Outage)
+class OutageAdmin(HistoryAdmin):
+    list_display = ["charger", "evse_id", "connector_id", "kind", "error_code", "vendor_error_code", "began_at"]
+    list_display += ["ended_at", "excluded_because"]
+    list_filter = ["kind", "excluded_because"]
+    search_fields = ["charger__identity", "error_code", "vendor_error_code"]
+    date_hierarchy = "began_at"
 
 
 @admin.register(MeterValue)

@@ -479,3 +479,98 @@ WHERE d.charger_id = ANY(%(chargers)s) AND (d.charger_id = ANY(%(whole)s) OR (d.
     SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date)))
 GROUP BY 1, 2, 3
 """
+
+# --- outages -----------------------------------------------------------------------------------
+
+# Times at which a charger is offline last from one event of its connections until the next one, those of a status
+# from one status of the connector until another one. Events that repeat the state change nothing. Outages that are
+# stored already stand for the event that began them, which may be deleted; one that has ended is not changed.
+STORE_OUTAGES = """
+WITH w AS MATERIALIZED (SELECT CASE WHEN %(everything)s THEN '-infinity' ELSE coalesce(
+        (SELECT max(began_at) FROM transactions_outage) - %(margin)s * interval '1 second', '-infinity') END AS since
+), e AS MATERIALIZED (
+    SELECT e.id, e.charger_id, e.kind = 'connector.status' AS is_status,
+        coalesce((e.body ->> 'evse_id')::int, 0) AS evse_id,
+        coalesce((e.body ->> 'connector_id')::int, 0) AS connector_id,
+        coalesce((e.body ->> 'since')::timestamptz, e.at) AS at,
+        CASE WHEN e.kind = 'charger.offline' THEN 'offline' WHEN e.body ->> 'status' = 'Faulted' THEN 'faulted'
+            WHEN e.body ->> 'status' = 'Unavailable' THEN 'unavailable' ELSE '' END AS kind,
+        coalesce(e.body ->> 'error_code', '') AS error_code, coalesce(e.body ->> 'vendor_id', '') AS vendor_id,
+        coalesce(e.body ->> 'vendor_error_code', '') AS vendor_error_code
+    FROM chargers_event e, w
+    WHERE e.kind IN ('charger.online', 'charger.offline', 'connector.status') AND e.at >= w.since
+), known AS (
+    SELECT * FROM e UNION ALL
+    SELECT o.event_id, o.charger_id, o.kind <> 'offline', o.evse_id, o.connector_id, o.began_at, o.kind, o.error_code,
+        o.vendor_id, o.vendor_error_code
+    FROM transactions_outage o, w WHERE (o.ended_at IS NULL OR o.ended_at >= w.since)
+        AND NOT EXISTS (SELECT FROM e WHERE e.id = o.event_id)
+), changes AS (
+    SELECT *, (kind, error_code, vendor_id, vendor_error_code) IS DISTINCT FROM lag(
+        (kind, error_code, vendor_id, vendor_error_code)) OVER place AND (kind <> '' OR lag(kind) OVER place <> '')
+        AS is_change
+    FROM known WINDOW place AS (PARTITION BY charger_id, is_status, evse_id, connector_id ORDER BY at, id)
+), spans AS (
+    SELECT *, lead(at) OVER (PARTITION BY charger_id, is_status, evse_id, connector_id ORDER BY at, id) AS ended_at
+    FROM changes WHERE is_change
+)
+INSERT INTO transactions_outage AS o (charger_id, event_id, evse_id, connector_id, kind, error_code, vendor_id,
+    vendor_error_code, began_at, ended_at)
+SELECT charger_id, id, evse_id, connector_id, kind, error_code, vendor_id, vendor_error_code, at, ended_at
+FROM spans WHERE kind <> ''
+ON CONFLICT (event_id) DO UPDATE SET ended_at = excluded.ended_at
+    WHERE num_nonnulls(o.ended_at) = 0 AND num_nonnulls(excluded.ended_at) = 1
+"""
+
+# --- availability ------------------------------------------------------------------------------
+
+# The periods in the zones of chargers, until now, without the time before a charger was added. A charger that has
+# never connected has none.
+_PERIODS_OF_CHARGERS = """
+chosen AS MATERIALIZED (
+    SELECT c.id, c.identity, c.site_id, s.name AS site_name, p.month, greatest(p.begins, c.created_at) AS begins,
+        least(p.ends, now()) AS ends
+    FROM chargers_charger c LEFT JOIN chargers_site s ON s.id = c.site_id
+    JOIN json_to_recordset(%(periods)s) AS p(zone text, month text, begins timestamptz, ends timestamptz)
+        ON p.zone = coalesce(s.time_zone, %(zone)s)
+    WHERE c.id = ANY(%(chargers)s) AND c.connected_at IS NOT NULL
+        AND greatest(p.begins, c.created_at) < least(p.ends, now())
+)"""
+_SPAN = "tstzrange(greatest(o.began_at, k.begins), least(coalesce(o.ended_at, k.ends), k.ends))"
+
+
+def _seconds(only: str) -> str:
+    """Return SQL for the seconds in which one of the outages that meet the condition `only` was under way."""
+    return f"""coalesce((SELECT sum(extract(epoch FROM upper(r) - lower(r)))
+        FROM unnest(range_agg({_SPAN}) FILTER (WHERE {only})) r), 0)"""
+
+
+AVAILABILITY = f"""
+WITH {_PERIODS_OF_CHARGERS}, ports AS (
+    SELECT c.*, k.evse_id FROM chosen c, LATERAL (
+        SELECT DISTINCT n.evse_id FROM chargers_connector n WHERE n.charger_id = c.id AND n.evse_id > 0
+        UNION ALL
+        SELECT 0 WHERE NOT EXISTS (SELECT FROM chargers_connector n WHERE n.charger_id = c.id AND n.evse_id > 0)
+    ) k
+)
+SELECT k.month, k.site_id, k.site_name, k.identity, k.id, k.evse_id,
+    round(extract(epoch FROM k.ends - k.begins)), round(l.simple), round(l.nevi), round(l.nevi - l.counted)
+FROM ports k, LATERAL (
+    SELECT {_seconds("o.kind IN ('offline', 'faulted')")} AS simple, {_seconds("true")} AS nevi,
+        {_seconds("o.excluded_because = ''")} AS counted
+    FROM transactions_outage o
+    WHERE o.charger_id = k.id AND o.evse_id IN (0, k.evse_id) AND o.began_at < k.ends
+        AND (o.ended_at IS NULL OR o.ended_at > k.begins)
+) l
+"""
+
+FAULTS = f"""
+WITH {_PERIODS_OF_CHARGERS}
+SELECT o.error_code, o.vendor_id, o.vendor_error_code, count(*) FILTER (WHERE o.began_at >= k.begins),
+    count(DISTINCT o.charger_id),
+    round(sum(extract(
+        epoch FROM least(coalesce(o.ended_at, k.ends), k.ends) - greatest(o.began_at, k.begins))))::bigint
+FROM chosen k JOIN transactions_outage o ON o.charger_id = k.id AND o.kind = 'faulted' AND o.began_at < k.ends
+    AND (o.ended_at IS NULL OR o.ended_at > k.begins)
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 6 DESC, 1, 2, 3
+"""

@@ -139,6 +139,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "transactions.TransactionEvent": Kept("Evidence for billing."),
     "transactions.DayTotal": Kept("Sums of transactions, which stay; computed again when these change."),
     "transactions.MonthTotal": Kept("Sums of day totals."),
+    "transactions.Outage": Aged("ended_at", "OCPP_OUTAGES_RETENTION"),
     "transactions.StaleDay": Kept("Deleted within a minute, when the totals of the day are computed."),
     "transactions.IdTag": BY_OPERATORS,
     "transactions.IdTag_chargers": With("transactions.IdTag"),

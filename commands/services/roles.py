@@ -11,7 +11,7 @@ from chargers.services import audit
 READ = [f"{app}.view" for app in ("chargers", "transactions", "commands", "django_celery_results")]
 OWN_TOKENS = ["chargers.add_apitoken", "chargers.change_apitoken", "chargers.delete_apitoken"]
 COMMAND = [
-    *("commands.add_command", "transactions.change_transaction"),
+    *("commands.add_command", "transactions.change_transaction", "transactions.change_outage"),
     *(f"transactions.{verb}_reservation" for verb in ("add", "change", "delete")),
     "chargers.change_incident",
 ]

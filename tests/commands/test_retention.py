@@ -50,7 +50,7 @@ from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
 from tests.support.builders import a_charger, a_command, a_rule, a_transaction, an_incident
-from transactions.models import IdTag, OrphanStop, Reading, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, OrphanStop, Outage, Reading, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 DAYS = 5
@@ -140,6 +140,7 @@ OF_CHARGER = {
     OrphanStop: {"payload": "{}"},
     Reservation: {"connector_id": 1, "id_tag": "ABC"},
     Event: {"kind": "charger.online", "body": {}},
+    Outage: {"evse_id": 1, "connector_id": 1, "kind": "faulted", "began_at": OLD},
     DisplayMessage: {"message_id": 1},
     PublishedFirmware: {"status": "Unpublished"},
     VariableChange: {"component": "EVSE", "variable": "Available", "source": "NotifyReport"},
@@ -185,6 +186,7 @@ def a_row(model, column, moment):
         row = make(**columns)
     elif model in OF_CHARGER:
         tag = {"id_tag": uuid4().hex} if model is UnknownIdTag else {}
+        tag |= {"event_id": Outage.objects.count()} if model is Outage else {}
         row = model.objects.create(charger=a_charger(), **OF_CHARGER[model], **tag, **columns)
     else:
         row = model.objects.create(**PLAIN[model](), **columns)

@@ -3,16 +3,24 @@
 from datetime import date, datetime
 from typing import Any
 
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import mixins, serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from chargers.api.filters import OfCharger, YesOrNo
+from chargers.api.serializers.base import ChargerRow
+from chargers.api.viewsets import Scoped
 from chargers.services.access import needs
+from core.http.pagination import NewestFirst
 from core.http.parameters import takes
 from core.ocpp.timestamps import display_zone
-from transactions.services import reports
+from transactions.models import Outage
+from transactions.services import availability, reports
+
+VIEW = [needs(GET="transactions.view_transaction")]
 
 
 class PeriodQuery(serializers.Serializer):
@@ -69,23 +77,25 @@ class EnergyLineSerializer(TotalsSerializer):
         return key | TotalsSerializer(line.totals).data
 
 
-class EnergyReportSerializer(serializers.Serializer):
-    """`time_zone` is that of the days, null if the chargers have several: then each counts in its own.
+class ReportOfPeriod(serializers.Serializer):
+    """`time_zone` is that of the days, null if the chargers have several: then each counts in its own."""
 
-    `is_complete` is false while the totals of sessions that have changed are computed.
-    """
-
-    group_by = serializers.ChoiceField(reports.GROUPS)
+    group_by = serializers.CharField()
     first = serializers.DateField(source="selection.first")
     last = serializers.DateField(source="selection.last")
     time_zone = serializers.CharField(source="zone", allow_null=True)
-    is_complete = serializers.BooleanField()
-    results = EnergyLineSerializer(source="lines", many=True)
-    totals = TotalsSerializer()
 
     def get_fields(self) -> dict[str, Any]:
         names = {"first": "from", "last": "to"}
         return {names.get(name, name): field for name, field in super().get_fields().items()}
+
+
+class EnergyReportSerializer(ReportOfPeriod):
+    """`is_complete` is false while the totals of sessions that have changed are computed."""
+
+    is_complete = serializers.BooleanField()
+    results = EnergyLineSerializer(source="lines", many=True)
+    totals = TotalsSerializer()
 
 
 @takes(EnergyQuery)
@@ -95,7 +105,7 @@ class EnergyReport(APIView):
     Sorted by the name of the group. A session counts whole on the local day on which it began.
     """
 
-    permission_classes = [needs(GET="transactions.view_transaction")]
+    permission_classes = VIEW
 
     @extend_schema(responses=EnergyReportSerializer, parameters=[EnergyQuery])
     def get(self, request: Request) -> Response:
@@ -104,3 +114,119 @@ class EnergyReport(APIView):
         group_by = query.validated_data.pop("group_by")
         found = reports.energy(request.user, group_by, reports.Selection(**query.validated_data))
         return Response(EnergyReportSerializer(found).data)
+
+
+# --- availability ----------------------------------------------------------------------------
+
+
+class AvailabilityQuery(PeriodQuery):
+    group_by = serializers.ChoiceField(availability.GROUPS, default=reports.SITE)
+
+
+class UptimeSerializer(serializers.Serializer):
+    """Seconds are summed over ports. `nevi_` members are by 23 CFR 680.116(b), percentages null if nothing counts."""
+
+    ports = serializers.IntegerField()
+    measured_seconds = serializers.IntegerField(source="measured_s")
+    outage_seconds = serializers.IntegerField(source="outage_s", help_text="Offline or Faulted.")
+    uptime_percent = serializers.DecimalField(max_digits=6, decimal_places=3, allow_null=True)
+    nevi_outage_seconds = serializers.IntegerField(source="nevi_outage_s", help_text="Also Unavailable.")
+    nevi_excluded_seconds = serializers.IntegerField(source="nevi_excluded_s")
+    nevi_uptime_percent = serializers.DecimalField(max_digits=6, decimal_places=3, allow_null=True)
+
+
+class AvailabilityLineSerializer(UptimeSerializer):
+    """Which of the first members it has depends on `group_by`."""
+
+    site = serializers.IntegerField(required=False, allow_null=True)
+    site_name = serializers.CharField(required=False, allow_null=True)
+    charger_id = serializers.CharField(required=False)
+    evse_id = serializers.IntegerField(required=False)
+    month = serializers.CharField(required=False)
+
+    def to_representation(self, line: Any) -> dict[str, Any]:
+        return line.key | UptimeSerializer(line.uptime).data
+
+
+class AvailabilityReportSerializer(ReportOfPeriod):
+    results = AvailabilityLineSerializer(source="lines", many=True)
+    totals = UptimeSerializer(source="total")
+
+
+@takes(AvailabilityQuery)
+class AvailabilityReport(APIView):
+    """The uptime of ports by two definitions: connected and not Faulted, and that of the US NEVI rule."""
+
+    permission_classes = VIEW
+
+    @extend_schema(responses=AvailabilityReportSerializer, parameters=[AvailabilityQuery])
+    def get(self, request: Request) -> Response:
+        query = AvailabilityQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        group_by = query.validated_data.pop("group_by")
+        found = availability.availability(request.user, group_by, reports.Selection(**query.validated_data))
+        return Response(AvailabilityReportSerializer(found).data)
+
+
+class FaultSerializer(serializers.Serializer):
+    """`count` faults began in the period; `seconds` are those within it."""
+
+    error_code = serializers.CharField()
+    vendor_id = serializers.CharField()
+    vendor_error_code = serializers.CharField()
+    count = serializers.IntegerField()
+    chargers = serializers.IntegerField()
+    seconds = serializers.IntegerField()
+
+
+class FaultReportSerializer(serializers.Serializer):
+    results = FaultSerializer(many=True)
+
+
+@takes(PeriodQuery)
+class FaultReport(APIView):
+    """The faults of connectors, the most frequent first."""
+
+    permission_classes = VIEW
+
+    @extend_schema(responses=FaultReportSerializer, parameters=[PeriodQuery])
+    def get(self, request: Request) -> Response:
+        query = PeriodQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        found = availability.faults(request.user, reports.Selection(**query.validated_data))
+        return Response(FaultReportSerializer({"results": found}).data)
+
+
+class OutageSerializer(ChargerRow):
+    """`kind`: the charger was `offline`, or a connector `faulted` or `unavailable`. EVSE 0 is the whole charger."""
+
+    class Meta:
+        model = Outage
+        fields = ["id", "charger_id", "evse_id", "connector_id", "kind", "error_code", "vendor_id"]
+        fields += ["vendor_error_code", "began_at", "ended_at", "excluded_because"]
+        read_only_fields = [name for name in fields if name not in ("charger_id", "excluded_because")]
+
+    charger_id = serializers.CharField(source="charger.identity", read_only=True)
+
+
+class OutageFilter(OfCharger):
+    since = filters.IsoDateTimeFilter("began_at", "gte")
+    until = filters.IsoDateTimeFilter("began_at", "lt")
+    is_under_way = YesOrNo("ended_at", "isnull")
+
+    class Meta:
+        model = Outage
+        fields = ["id", "evse_id", "connector_id", "kind", "error_code", "vendor_error_code", "excluded_because"]
+
+
+class OutageViewSet(Scoped, mixins.UpdateModelMixin, viewsets.ReadOnlyModelViewSet):
+    """Times at which chargers, EVSEs or connectors were not available, the latest first.
+
+    `excluded_because` can be changed: an outage with a reason does not count in the uptime of the NEVI rule.
+    """
+
+    queryset = Outage.objects.select_related("charger")
+    serializer_class = OutageSerializer
+    filterset_class = OutageFilter
+    pagination_class = NewestFirst
+    http_method_names = ["get", "patch", "head", "options"]

@@ -10,10 +10,13 @@ router.register("id-tags", views.IdTagViewSet)
 router.register("unknown-id-tags", views.UnknownIdTagViewSet)
 router.register("tariffs", views.TariffViewSet)
 router.register("reservations", views.ReservationViewSet)
+router.register("outages", reports.OutageViewSet)
 
 urlpatterns = [
     path("", include(router.urls)),
     path("reports/energy/", reports.EnergyReport.as_view()),
+    path("reports/availability/", reports.AvailabilityReport.as_view()),
+    path("reports/faults/", reports.FaultReport.as_view()),
     path("transactions/", views.TransactionList.as_view()),
     path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),

@@ -398,6 +398,27 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
             },
         ),
+        migrations.CreateModel(
+            name='Outage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('event_id', models.BigIntegerField(editable=False, help_text='Of the event that began it.', unique=True)),
+                ('evse_id', models.PositiveIntegerField()),
+                ('connector_id', models.PositiveIntegerField()),
+                ('kind', models.CharField(choices=[('offline', 'offline'), ('faulted', 'faulted'), ('unavailable', 'unavailable')], max_length=11)),
+                ('error_code', models.TextField(blank=True)),
+                ('vendor_id', models.TextField(blank=True)),
+                ('vendor_error_code', models.TextField(blank=True)),
+                ('began_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('excluded_because', models.CharField(blank=True, choices=[('utility', 'interruption of the electric utility service'), ('vehicle', 'fault of the vehicle'), ('maintenance', 'scheduled maintenance'), ('vandalism', 'vandalism'), ('disaster', 'natural disaster')], db_default='', default='', help_text='An operator says that it does not count in the uptime of the US NEVI rule.', max_length=11)),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['charger', 'began_at'], name='outages_of_charger'), models.Index(fields=['began_at'], name='outages_by_begin'), models.Index(fields=['ended_at'], name='outages_by_end'), models.Index(condition=models.Q(('ended_at', None)), fields=['charger'], name='outages_under_way')],
+            },
+        ),
         migrations.RunSQL(day_totals.MARKS, day_totals.NO_MARKS),
         migrations.RunSQL(FILLFACTOR, DEFAULT_FILLFACTOR),
     ]

@@ -4,6 +4,7 @@ from transactions.models.day_totals import DayTotal, MonthTotal, StaleDay
 from transactions.models.id_tags import IdTag, UnknownIdTag
 from transactions.models.meter_values import MeterValue, Reading
 from transactions.models.orphan_stops import OrphanStop
+from transactions.models.outages import Outage
 from transactions.models.reservations import Reservation
 from transactions.models.tariffs import Tariff
 from transactions.models.transaction_events import TransactionEvent

@@ -148,11 +148,12 @@ def reached(user: Any, selection: Selection) -> QuerySet[Charger]:
 
 def zone_of(chargers: QuerySet[Charger]) -> str | None:
     """Return the name of the time zone of `chargers`, None if they have several."""
-    zones = {str(zone or settings.TIME_ZONE_DISPLAY) for zone in _zones(chargers)}
-    return zones.pop() if len(zones) == 1 else settings.TIME_ZONE_DISPLAY if not zones else None
+    names = {str(zone or settings.TIME_ZONE_DISPLAY) for zone in zones(chargers)} or {settings.TIME_ZONE_DISPLAY}
+    return names.pop() if len(names) == 1 else None
 
 
-def _zones(chargers: QuerySet[Charger]) -> Iterable[Any]:
+def zones(chargers: QuerySet[Charger]) -> Iterable[Any]:
+    """Return the time zones of the sites of `chargers`, None for those without a site."""
     return chargers.order_by().values_list("site__time_zone", flat=True).distinct()
 
 

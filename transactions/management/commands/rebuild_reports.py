@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from transactions.services import day_totals
+from transactions.services import day_totals, outages
 
 WIDTH = 40  # characters of the bar
 
@@ -19,4 +19,5 @@ class Command(BaseCommand):
             bar = "#" * filled + "-" * (WIDTH - filled)
             self.stderr.write(f"\r[{bar}] {done:,} of {chargers:,} chargers", ending="")
         self.stderr.write("")
-        self.stdout.write(f"The totals of {done:,} chargers are computed.")
+        outages.update(everything=True)
+        self.stdout.write(f"The totals of {done:,} chargers are computed, and the outages of all events.")

@@ -12,7 +12,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext, gettext_lazy
 
 from core.ocpp.timestamps import display_zone
-from transactions.services import reports
+from transactions.services import availability, reports
 
 TEXT, COUNT, WATT_HOURS, SECONDS, MONEY, PERCENT = "text", "count", "watt_hours", "seconds", "money", "percent"
 GROUPS = {
@@ -21,7 +21,15 @@ GROUPS = {
     reports.ID_TAG: gettext_lazy("ID tag"),
     reports.DAY: gettext_lazy("Day"),
     reports.MONTH: gettext_lazy("Month"),
+    availability.PORT: gettext_lazy("EVSE"),
 }
+ENERGY, AVAILABILITY, FAULTS = "energy", "availability", "faults"
+TITLES = {
+    ENERGY: gettext_lazy("Energy and sessions"),
+    AVAILABILITY: gettext_lazy("Availability"),
+    FAULTS: gettext_lazy("Most frequent faults"),
+}
+GROUPS_OF = {ENERGY: reports.GROUPS, AVAILABILITY: availability.GROUPS, FAULTS: ()}
 MONTHS_SHOWN = 25  # that the page offers
 PERIOD = re.compile(r"(?!0000)[0-9]{4}(-(0[1-9]|1[0-2]))?")
 
@@ -87,13 +95,22 @@ def periods() -> list[str]:
 def file_name(choice: Choice, kind: str) -> str:
     """Return a file name that needs no quoting."""
     first, last = choice.bounds
-    return f"{choice.report}-by-{choice.group_by}-{first}-{last}.{kind}"
+    by = f"-by-{choice.group_by}" if GROUPS_OF[choice.report] else ""
+    return f"{choice.report}{by}-{first}-{last}.{kind}"
+
+
+def table_of(user: Any, choice: Choice) -> Table:
+    """Return the report that `choice` names, of what is within reach of `user`."""
+    return _TABLES[choice.report](user, choice)
+
+
+def _selection(choice: Choice) -> reports.Selection:
+    return reports.Selection(*choice.bounds, choice.site)
 
 
 def energy(user: Any, choice: Choice) -> Table:
     """Return the report of energy, sessions and cost for `user`."""
-    first, last = choice.bounds
-    report = reports.energy(user, choice.group_by, reports.Selection(first, last, choice.site))
+    report = reports.energy(user, choice.group_by, _selection(choice))
     currencies = sorted(report.totals.cost)
     keys = _key_columns(choice.group_by)
     columns = [
@@ -113,7 +130,7 @@ def energy(user: Any, choice: Choice) -> Table:
     rows = [[_key(line.key[column.name]) for column in keys] + sums(line.totals) for line in report.lines]
     totals = [gettext("Total"), *[""] * (len(keys) - 1), *sums(report.totals)]
     return Table(
-        gettext("Energy and sessions"),
+        str(TITLES[ENERGY]),
         details(choice, report.zone),
         columns,
         rows,
@@ -123,12 +140,66 @@ def energy(user: Any, choice: Choice) -> Table:
     )
 
 
+def uptime(user: Any, choice: Choice) -> Table:
+    """Return the report of availability for `user`."""
+    report = availability.availability(user, choice.group_by, _selection(choice))
+    keys = _key_columns(choice.group_by)
+    columns = [
+        *keys,
+        Column("ports", gettext("Ports")),
+        Column("measured_seconds", gettext("Measured"), SECONDS),
+        Column("outage_seconds", gettext("Offline or faulted"), SECONDS),
+        Column("uptime_percent", gettext("Uptime"), PERCENT),
+        Column("nevi_outage_seconds", gettext("Outage (NEVI)"), SECONDS),
+        Column("nevi_excluded_seconds", gettext("Excluded (NEVI)"), SECONDS),
+        Column("nevi_uptime_percent", gettext("Uptime (NEVI)"), PERCENT),
+    ]
+
+    def values(one: availability.Uptime) -> list[Any]:
+        simple = [one.ports, one.measured_s, one.outage_s, one.uptime_percent]
+        return [*simple, one.nevi_outage_s, one.nevi_excluded_s, one.nevi_uptime_percent]
+
+    rows = [[_key(line.key[column.name]) for column in keys] + values(line.uptime) for line in report.lines]
+    totals = [gettext("Total"), *[""] * (len(keys) - 1), *values(report.total)]
+    chosen = details(choice, report.zone)
+    return Table(str(TITLES[AVAILABILITY]), chosen, columns, rows, totals, charted=len(keys) + 2)
+
+
+def faults(user: Any, choice: Choice) -> Table:
+    """Return the report of the most frequent faults for `user`."""
+    selection = _selection(choice)
+    found = availability.faults(user, selection)
+    columns = [
+        Column("error_code", gettext("Error code"), TEXT),
+        Column("vendor_id", gettext("Vendor"), TEXT),
+        Column("vendor_error_code", gettext("Vendor error code"), TEXT),
+        Column("count", gettext("Count")),
+        Column("chargers", gettext("Chargers")),
+        Column("seconds", gettext("Duration"), SECONDS),
+    ]
+    rows = [list(vars(fault).values()) for fault in found]
+    totals = [
+        gettext("Total"),
+        "",
+        "",
+        sum(fault.count for fault in found),
+        "",
+        sum(fault.seconds for fault in found),
+    ]
+    chosen = details(choice, reports.zone_of(reports.reached(user, selection)))
+    return Table(str(TITLES[FAULTS]), chosen, columns, rows, totals, charted=3)
+
+
+_TABLES = {ENERGY: energy, AVAILABILITY: uptime, FAULTS: faults}
+
+
 def _key_columns(group_by: str) -> list[Column]:
     site = Column("site_name", gettext("Site"), TEXT)
     if group_by == reports.SITE:
         return [site]
-    if group_by == reports.CHARGER:
-        return [Column("charger_id", gettext("Charger"), TEXT), site]
+    if group_by in (reports.CHARGER, availability.PORT):
+        evse = [Column("evse_id", gettext("EVSE"), TEXT)] if group_by == availability.PORT else []
+        return [Column("charger_id", gettext("Charger"), TEXT), *evse, site]
     return [Column(group_by, str(GROUPS[group_by]), TEXT)]
 
 
@@ -162,8 +233,8 @@ def _hours(seconds: int) -> str:
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
     COUNT: lambda value: number_format(value, force_grouping=True),
-    WATT_HOURS: lambda value: f"{number_format(Decimal(value) / 1000, 2, force_grouping=True)} kWh",
+    WATT_HOURS: lambda value: f"{number_format(round(Decimal(value) / 1000, 2), 2, force_grouping=True)} kWh",
     SECONDS: lambda value: f"{_hours(value)} h",
     MONEY: lambda value: number_format(value, 2, force_grouping=True),
-    PERCENT: lambda value: f"{number_format(value, 2)} %",
+    PERCENT: lambda value: f"{number_format(round(value, 2), 2)} %",
 }

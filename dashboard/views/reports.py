@@ -7,7 +7,7 @@ from django.utils.formats import date_format
 
 from chargers.services import access
 from dashboard import report_files, report_tables
-from dashboard.report_tables import GROUPS, Choice
+from dashboard.report_tables import GROUPS, GROUPS_OF, TITLES, Choice
 from dashboard.views.base import Page, without_empty
 
 MAX_ROWS = 500  # on the page; files have all
@@ -22,16 +22,18 @@ class Reports(Page):
     def choice(self):
         """Return the `Choice` of the query; what is not valid is replaced by the default."""
         query = without_empty(self.request.GET)
-        group_by = query.get("group_by", "")
+        report, group_by = query.get("report", ""), query.get("group_by", "")
+        report = report if report in TITLES else Choice.report
         return Choice(
-            group_by=group_by if group_by in GROUPS else Choice.group_by,
+            report=report,
+            group_by=group_by if group_by in GROUPS_OF[report] else Choice.group_by,
             period=report_tables.period_of(query.get("period", "")),
             site=query.get("site", "")[:100],
         )
 
     def get_context_data(self, **kwargs):
         choice = self.choice()
-        table = report_tables.energy(self.request.user, choice)
+        table = report_tables.table_of(self.request.user, choice)
         sites = access.sites(self.request.user).order_by("name")
         periods = report_tables.periods()
         return super().get_context_data(**kwargs) | {
@@ -40,7 +42,9 @@ class Reports(Page):
             "rows": table.rows[:MAX_ROWS],
             "more_rows": max(0, len(table.rows) - MAX_ROWS),
             "charted": _bars(table, choice),
-            "groups": GROUPS,
+            "groups": {group: GROUPS[group] for group in GROUPS_OF[choice.report]},
+            "titles": TITLES,
+            "chart_height": CHART_HEIGHT,
             "sites": [(str(pk), name) for pk, name in sites.values_list("pk", "name")],
             "periods": [(period, _named(period)) for period in dict.fromkeys([choice.period, *periods])],
             "asked": without_empty(self.request.GET).urlencode(),
@@ -55,7 +59,7 @@ class ReportFile(Reports):
         if kind not in report_files.TYPES:
             raise Http404
         choice = self.choice()
-        content = report_files.made(kind, report_tables.energy(request.user, choice))
+        content = report_files.made(kind, report_tables.table_of(request.user, choice))
         headers = {"Content-Disposition": f'attachment; filename="{report_tables.file_name(choice, kind)}"'}
         return HttpResponse(content, content_type=report_files.TYPES[kind], headers=headers)
 

@@ -16,8 +16,9 @@ from dashboard import report_tables
 from dashboard.report_tables import bounds_of
 from tests.support.builders import a_charger
 from tests.support.dashboard import a_user
-from tests.support.sessions import a_session, a_site
+from tests.support.sessions import a_port, a_session, a_site, status
 from transactions.models import Tariff
+from transactions.services import outages
 
 pytestmark = pytest.mark.django_db
 OCTOBER = {"period": "2025-10", "group_by": "day"}
@@ -87,6 +88,21 @@ def test_the_pdf_opens_and_has_the_site_the_period_and_totals(api, sessions):
     text = "".join(page.extract_text() for page in reader.pages)
     for expected in ("Energy and sessions", "Łódź Ω <b>", "10/31/2025", "Europe/Berlin", "6.00 kWh", "Total"):
         assert expected in text, text
+
+
+@pytest.mark.parametrize("report", ["availability", "faults"])
+def test_availability_and_faults_are_on_the_page_and_in_files(api, report):
+    charger = a_port("A", site=a_site())
+    status(charger, "2025-10-02T00:00:00Z", "Faulted", error_code="GroundFailure", vendor_error_code="E7")
+    status(charger, "2025-10-02T12:00:00Z", "Available")
+    outages.update()
+    for group_by in ("site", "charger", "port", "month"):
+        text = page(api, report=report, period="2025-10", group_by=group_by)
+        assert "12:00 h" in text
+        assert ("GroundFailure" if report == "faults" else "98.39 %") in text
+        for kind in ("csv", "xlsx", "pdf"):
+            assert len(file(api, kind, report=report, period="2025-10", group_by=group_by)) > 50
+    assert "Nothing in this period." in page(api, report=report, period="2024")
 
 
 def test_a_formula_in_a_name_is_a_text(api, sessions):

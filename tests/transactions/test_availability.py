@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from chargers.models import Charger, Event
+from chargers.models import Event
 from tests.support.builders import a_charger
 from tests.support.dashboard import a_user
-from tests.support.sessions import a_site
+from tests.support.sessions import a_port, a_site, happened, offline, status
 from transactions.models import Outage
 from transactions.services import outages
 
@@ -21,32 +21,6 @@ AVAILABILITY, FAULTS, OUTAGES = (
 OCTOBER = {"from": "2025-10-01", "to": "2025-10-31"}
 HOUR = 3600
 HOURS_OF_OCTOBER = 31 * 24 + 1  # summer time ends in Berlin
-
-
-def a_port(name="A", connectors=1, **columns):
-    """A charger in Berlin that was added in September, with EVSEs 1 to `connectors`."""
-    charger = a_charger(name, connected_at=datetime(2025, 9, 1, tzinfo=UTC), **columns)
-    Charger.objects.filter(pk=charger.pk).update(created_at=datetime(2025, 9, 1, tzinfo=UTC))
-    for evse in range(1, connectors + 1):
-        charger.connectors.create(
-            evse_id=evse, connector_id=evse, status="Available", timestamp="2025-09-01T00:00Z",
-            received_at="2025-09-01T00:00Z", error_code="NoError",
-        )  # fmt: skip
-    return charger
-
-
-def happened(charger, kind, at, **body):
-    return Event.objects.create(charger=charger, kind=kind, at=datetime.fromisoformat(at), body=body)
-
-
-def offline(charger, begin, end=None):
-    happened(charger, "charger.offline", begin, since=begin)
-    if end:
-        happened(charger, "charger.online", end, since=end)
-
-
-def status(charger, at, status, evse=1, **codes):
-    happened(charger, "connector.status", at, evse_id=evse, connector_id=evse, status=status, **codes)
 
 
 def report(api, path=AVAILABILITY, **query):

@@ -119,7 +119,7 @@ SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KE
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
 OWN_PATHS = (
     *("admin", "api", "batches", "chargers", "commands", "curves", "files", "language", "live", "login", "logout"),
-    *("incidents", "messages", "notification-rules", "refused", "schedules", "static", "transactions", "ws"),
+    *("incidents", "messages", "notification-rules", "refused", "reports", "schedules", "static", "transactions", "ws"),
 )
 if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
     raise ImproperlyConfigured(
@@ -438,6 +438,7 @@ CELERY_BEAT_SCHEDULE = {
     f"{BUILT_IN}maintenance": {"task": "commands.maintain", "schedule": crontab(minute=7)},
     f"{BUILT_IN}record fleet": RECORD_FLEET,
     f"{BUILT_IN}day totals": DAY_TOTALS,
+    f"{BUILT_IN}reports by mail": {"task": "dashboard.send_reports", "schedule": crontab(minute="2-59/5")},
     f"{BUILT_IN}outages": {"task": "transactions.update_outages", "schedule": crontab(minute="*/5")},
 }
 CELERY_WORKER_SEND_TASK_EVENTS = True

@@ -1,7 +1,19 @@
 """State of the fleet per minute for its charts, settings of users, and a row that probes writes to the database."""
 
+from datetime import tzinfo
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
+
+from chargers.models import Site
+from core.ocpp.timestamps import display_zone
+
+REPORTS = ("energy", "availability", "faults")  # those of `report_tables`, which imports models
+GROUPS = ("site", "charger", "port", "id_tag", "day", "month")
+EVERY = DAILY, WEEKLY, MONTHLY = ("daily", "weekly", "monthly")
+FORMATS = ("csv", "xlsx", "pdf")
 
 
 class FleetMinute(models.Model):
@@ -40,3 +52,55 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S}"
+
+
+def _among(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, name) for name in names]
+
+
+def are_addresses(text: str) -> None:
+    """Raise `ValidationError` unless each line is the address of a mailbox."""
+    for address in text.split():
+        validate_email(address)
+    if not text.split():
+        raise ValidationError("Enter an address in each line.")
+
+
+class ReportSubscription(models.Model):
+    """A report that is sent by mail after each period, see `report_mail`."""
+
+    name = models.CharField(max_length=100)
+    report = models.CharField(max_length=20, choices=_among(REPORTS), default=REPORTS[0])
+    group_by = models.CharField(max_length=10, choices=_among(GROUPS), default=GROUPS[0])
+    site = models.ForeignKey(
+        Site, models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: every site."
+    )
+    every = models.CharField(max_length=10, choices=_among(EVERY), default=MONTHLY)
+    format = models.CharField(max_length=4, choices=_among(FORMATS), default="pdf")
+    language = models.CharField(max_length=10, choices=settings.LANGUAGES, default=settings.LANGUAGES[0][0])
+    recipients = models.TextField(validators=[are_addresses], help_text="Addresses, one in each line.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, editable=False, related_name="+", help_text="Whose reach it has."
+    )
+    is_enabled = models.BooleanField("enabled", default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField(editable=False, help_text="When the present period ends and its report is sent.")
+    retry_at = models.DateTimeField(editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Attempts since it was last sent.")
+    error = models.TextField(blank=True, default="", editable=False)
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of its periods."""
+        return self.site.time_zone if self.site else display_zone()
+
+    @property
+    def addresses(self) -> list[str]:
+        return self.recipients.split()

@@ -46,7 +46,7 @@ from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 pytestmark = pytest.mark.django_db
 # Models whose rows are shown within the pages of others, or drawn as charts.
 WITHOUT_PAGE = {"BatchItem", "FleetMinute", "Heartbeat", "Preference", "Reading", "ReportPart", "TransactionEvent"}
-WITHOUT_PAGE |= {"CustomerInformationPart", "DayTotal", "MonthTotal", "StaleDay"}
+WITHOUT_PAGE |= {"CustomerInformationPart", "DayTotal", "MonthTotal", "ReportSubscription", "StaleDay"}
 # All other models are history.
 EDITABLE = {"Charger", "ChargerGroup", "ApiToken", "Webhook", "IdTag", "Reservation", "ChargingProfile", "Firmware"}
 EDITABLE |= {"ContractRoot", "Site", "Tariff"}

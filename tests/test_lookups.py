@@ -213,6 +213,10 @@ HARMLESS = {
     ),
     "dashboard.heartbeat": "id at",
     "dashboard.preference": "id user language",
+    "dashboard.reportsubscription": (
+        "id name report group_by site every format language recipients owner is_enabled created_at due_at retry_at "
+        "sent_at failures error"
+    ),
     "dashboard.fleetminute": "id at connected charging faulted power_w energy_today_wh",
 }
 LOOKUPS = ("", "__exact", "__iexact", "__startswith", "__contains", "__icontains", "__regex", "__iregex", "__gt")

@@ -183,6 +183,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.ApiToken": Aged("expiry", LOGINS),
     "dashboard.Heartbeat": Kept("One row, which is overwritten."),
     "dashboard.Preference": With("auth.User"),
+    "dashboard.ReportSubscription": BY_OPERATORS,
     "dashboard.FleetMinute": Aged("at", "OCPP_FLEET_RETENTION"),
     "admin.LogEntry": Aged("action_time", AUDIT),
     "sessions.Session": Aged("expire_date", LOGINS),

@@ -23,7 +23,7 @@ GROUPS = SITE, CHARGER, ID_TAG, DAY, MONTH = "site", "charger", "id_tag", "day",
 COUNTS = ("sessions", "charged", "without_energy", "energy_wh", "duration_s")
 SUMMED = (*COUNTS, "cost")
 _SUMS = {f"sum_{name}": Sum(name) for name in SUMMED}
-PORTIONS_OF_A_READER = 5  # of stale days that are computed before a report is read
+PORTIONS_OF_A_READER = 1  # of stale days that are computed before a report is read
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""Send reports by mail, as their subscriptions say.
+
+Each is sent at 06:00 of its time zone about the period that has ended: yesterday, last week (from Monday) or last
+month. One that cannot be sent is tried again, later each time, and its subscription shows the reason. It has what is
+within reach of the owner.
+"""
+
+import logging
+import smtplib
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import Q
+from django.utils import translation
+from django.utils.translation import gettext
+
+from dashboard import report_files, report_tables
+from dashboard.models import DAILY, MONTHLY, WEEKLY, ReportSubscription
+
+logger = logging.getLogger(__name__)
+
+SENT_AT = time(6)
+FIRST_RETRY, LAST_RETRY = timedelta(minutes=5), timedelta(hours=6)
+DAY = timedelta(days=1)
+
+
+def plan(subscription: ReportSubscription, after: datetime) -> None:
+    """Set `due_at` to the first time after `after` at which a period of the subscription has ended."""
+    zone = subscription.zone
+    day = after.astimezone(zone).date()
+    while not _begins_period(subscription.every, day) or datetime.combine(day, SENT_AT, zone) <= after:
+        day += DAY
+    subscription.due_at = subscription.retry_at = datetime.combine(day, SENT_AT, zone).astimezone(UTC)
+
+
+def _begins_period(every: str, day: date) -> bool:
+    return every == DAILY or (every == WEEKLY and day.weekday() == 0) or (every == MONTHLY and day.day == 1)
+
+
+def period_before(every: str, day: date) -> tuple[date, date]:
+    """Return the first and the last day of the period that ended before `day`, on which another one begins."""
+    last = day - DAY
+    return {DAILY: last, WEEKLY: day - 7 * DAY, MONTHLY: last.replace(day=1)}[every], last
+
+
+def send_due(now: datetime | None = None) -> int:
+    """Send the reports that are due, each in a transaction; return the number of those sent."""
+    now, sent = now or datetime.now(UTC), 0
+    due = Q(is_enabled=True, due_at__lte=now, retry_at__lte=now)
+    for pk in list(ReportSubscription.objects.filter(due).values_list("pk", flat=True)):
+        with transaction.atomic():
+            locked = ReportSubscription.objects.select_for_update(skip_locked=True, of=("self",))
+            subscription = locked.select_related("site", "owner").filter(due, pk=pk).first()
+            if subscription is not None:
+                sent += _try(subscription, now)
+    return sent
+
+
+def _try(subscription: ReportSubscription, now: datetime) -> bool:
+    try:
+        message_of(subscription).send()
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("The report %s was not sent: %s", subscription, error)
+        subscription.error = str(error)[:1000]
+        subscription.retry_at = now + min(FIRST_RETRY * 2 ** min(subscription.failures, 10), LAST_RETRY)
+        subscription.failures += 1
+        subscription.save(update_fields=["error", "retry_at", "failures"])
+        return False
+    subscription.sent_at, subscription.error, subscription.failures = now, "", 0
+    plan(subscription, now)
+    subscription.save(update_fields=["sent_at", "error", "failures", "due_at", "retry_at"])
+    return True
+
+
+def message_of(subscription: ReportSubscription) -> EmailMessage:
+    """Return the mail about the period before `due_at`, with the file."""
+    days = period_before(subscription.every, subscription.due_at.astimezone(subscription.zone).date())
+    site = str(subscription.site_id or "")
+    groups = report_tables.GROUPS_OF[subscription.report]
+    group_by = subscription.group_by if subscription.group_by in groups else report_tables.Choice.group_by
+    choice = report_tables.Choice(subscription.report, group_by, site=site, days=days)
+    with translation.override(subscription.language or settings.LANGUAGE_CODE):
+        table = report_tables.table_of(subscription.owner, choice)
+        lines = [f"{name}: {value}" for name, value in table.details]
+        if subscription.site:
+            lines.insert(0, f"{gettext('Site')}: {subscription.site}")
+        subject = " ".join(f"{table.title}, {subscription.name}".split())
+        mail = EmailMessage(subject, "\n".join(lines) + "\n", to=subscription.addresses)
+        content = report_files.made(subscription.format, table)
+    kind = report_files.TYPES[subscription.format].partition(";")[0]
+    mail.attach(report_tables.file_name(choice, subscription.format), content, kind)
+    return mail

@@ -1,0 +1,145 @@
+"""Reports by mail, received by a real SMTP server."""
+
+import io
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+
+import pypdf
+import pytest
+from aiosmtpd.controller import Controller
+from django.contrib.auth.models import User
+
+from dashboard import report_mail
+from dashboard.models import ReportSubscription
+from tests.support.builders import a_charger
+from tests.support.dashboard import a_user
+from tests.support.live import free_port
+from tests.support.sessions import a_session, a_site
+
+pytestmark = pytest.mark.django_db
+PAGE = "/reports/subscriptions/"
+NOVEMBER = datetime(2025, 11, 1, 5, tzinfo=UTC)  # 06:00 in Berlin
+
+
+class Inbox:
+    """A handler of aiosmtpd that keeps mails, and refuses the first `refuse`."""
+
+    def __init__(self):
+        self.mails, self.refuse = [], 0
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.refuse:
+            self.refuse -= 1
+            return "451 try again later"
+        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox(settings):
+    inbox = Inbox()
+    server = Controller(inbox, hostname="127.0.0.1", port=free_port())
+    server.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = server.hostname, server.port
+    yield inbox
+    server.stop()
+
+
+def a_subscription(owner=None, due_at=NOVEMBER, **columns):
+    owner = owner or User.objects.create_superuser("root")
+    columns = {"name": "Boss", "recipients": "boss@example.com\nann@example.com", **columns}
+    return ReportSubscription.objects.create(owner=owner, due_at=due_at, retry_at=due_at, **columns)
+
+
+def test_the_report_of_the_last_month_is_sent_as_a_file(inbox):
+    site = a_site()
+    a_session(a_charger(site=site), "2025-10-31T22:59:00Z", 1500)
+    a_session(a_charger(site=site), "2025-10-31T23:00:00Z", 9000)
+    a_session(a_charger(), "2025-10-10T23:00:00Z", 9000)
+    subscription = a_subscription(site=site, language="de")
+    assert report_mail.send_due(NOVEMBER - timedelta(seconds=1)) == 0
+    assert report_mail.send_due(NOVEMBER) == 1
+    [(recipients, mail)] = inbox.mails
+    assert recipients == ["boss@example.com", "ann@example.com"]
+    assert mail["Subject"] == "Energie und Ladevorgänge, Boss"
+    assert "Europe/Berlin" in mail.get_body().get_content()
+    [file] = mail.iter_attachments()
+    assert file.get_filename() == "energy-by-site-2025-10-01-2025-10-31.pdf"
+    text = pypdf.PdfReader(io.BytesIO(file.get_content())).pages[0].extract_text()
+    assert "1,50 kWh" in text
+    subscription.refresh_from_db()
+    assert (subscription.sent_at, subscription.due_at) == (NOVEMBER, datetime(2025, 12, 1, 5, tzinfo=UTC))
+    assert report_mail.send_due(NOVEMBER) == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "pdf"])
+@pytest.mark.parametrize("report", ["energy", "availability", "faults"])
+def test_every_report_is_sent_in_every_format(inbox, report, kind):
+    a_subscription(report=report, format=kind, group_by="port")
+    assert report_mail.send_due(NOVEMBER) == 1
+    [(_, mail)] = inbox.mails
+    assert [file.get_filename().endswith(f".{kind}") for file in mail.iter_attachments()] == [True]
+
+
+def test_what_was_not_sent_is_tried_again(inbox):
+    subscription = a_subscription()
+    inbox.refuse = 2
+    for failures, minutes in ((1, 5), (2, 10)):
+        now = ReportSubscription.objects.get().retry_at
+        assert report_mail.send_due(now) == 0
+        subscription.refresh_from_db()
+        assert "451" in subscription.error
+        assert (subscription.failures, subscription.retry_at) == (failures, now + timedelta(minutes=minutes))
+        assert report_mail.send_due(now) == 0
+    assert report_mail.send_due(subscription.retry_at) == 1
+    subscription.refresh_from_db()
+    assert (subscription.failures, subscription.error) == (0, "")
+    [(_, mail)] = inbox.mails
+    assert next(mail.iter_attachments()).get_filename() == "energy-by-site-2025-10-01-2025-10-31.pdf"
+
+
+def test_the_reach_of_the_owner_limits_the_report(client, inbox):
+    near = a_charger("NEAR")
+    for charger in (near, a_charger("FAR")):
+        a_session(charger, "2025-10-10T12:00:00Z")
+    owner = a_user(client, "view_transaction", group_of=[near])
+    a_subscription(owner, group_by="charger", format="csv")
+    report_mail.send_due(NOVEMBER)
+    text = next(inbox.mails[0][1].iter_attachments()).get_content()
+    assert "NEAR" in text
+    assert "FAR" not in text
+
+
+@pytest.mark.parametrize(
+    ("every", "due", "first", "last"),
+    [
+        ("daily", "2025-10-27T05:00:00Z", date(2025, 10, 26), date(2025, 10, 26)),
+        ("weekly", "2025-10-27T05:00:00Z", date(2025, 10, 20), date(2025, 10, 26)),
+        ("monthly", "2025-11-01T05:00:00Z", date(2025, 10, 1), date(2025, 10, 31)),
+    ],
+)
+def test_the_periods(every, due, first, last):
+    """A report is planned for 06:00 of the zone, whatever summer time does."""
+    subscription = ReportSubscription(every=every, site=a_site())
+    report_mail.plan(subscription, datetime(2025, 10, 26, 6, tzinfo=UTC))
+    assert subscription.due_at == datetime.fromisoformat(due)
+    assert report_mail.period_before(every, subscription.due_at.date()) == (first, last)
+
+
+def test_a_subscription_is_made_listed_and_deleted_on_the_page(client):
+    user = a_user(client, "view_transaction", group_of=[])
+    other = a_subscription()
+    form = {"name": "Mine", "report": "energy", "group_by": "site", "every": "weekly", "format": "csv"}
+    form |= {"language": "en", "recipients": "boss@example.com", "site": ""}
+    assert client.post(PAGE, form | {"recipients": "nobody"}).status_code == 400
+    assert client.post(PAGE, form | {"site": a_site().pk}).status_code == 400  # out of sight
+    assert client.post(PAGE, form).status_code == 302
+    text = client.get(PAGE).content.decode()
+    assert "Mine" in text
+    assert "Boss" not in text
+    assert client.post(f"{PAGE}{other.pk}/delete/").status_code == 404
+    mine = ReportSubscription.objects.get(owner=user)
+    assert mine.due_at > datetime.now(UTC)
+    assert client.post(f"{PAGE}{mine.pk}/delete/").status_code == 302
+    assert list(ReportSubscription.objects.all()) == [other]

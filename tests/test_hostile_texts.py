@@ -48,7 +48,7 @@ from tests.support.negatives import sample
 from tests.support.payloads import PROFILE
 from tests.support.pki import a_root
 from tests.support.routes import rest_lists
-from transactions.models import Tariff, Transaction
+from transactions.models import Outage, Tariff, Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 API = "/api/ocpp"
@@ -131,6 +131,10 @@ def happened(charger, text):
     now = datetime.now(UTC)
     named = {"action": text, "message_id": text, "frame": text}
     Message.objects.create(charger=charger, at=now, direction="in", kind="call", is_error=True, **named)
+    codes = dict.fromkeys(("error_code", "vendor_id", "vendor_error_code"), text)
+    Outage.objects.create(
+        charger=charger, event_id=1, evse_id=1, connector_id=1, kind="faulted", began_at=now, **codes
+    )
     seen = {"first_at": now, "last_at": now, "count": 1}
     Refusal.objects.create(charger_id=text, kind="unknown", status=404, reason=text, **seen)
     Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
@@ -228,6 +232,7 @@ def pages_of_operators(text):
     pages += [f"/commands/{command.task_id}/" for command in Command.objects.all()]
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
     pages += ["/incidents/", *(f"/incidents/{incident.pk}/" for incident in Incident.objects.all())]
+    pages += ["/reports/", "/reports/?report=faults"]
     pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
     filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
     pages += [reverse("dashboard:submit", args=[charger.identity, "DataTransfer"]) + filled]

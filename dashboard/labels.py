@@ -31,7 +31,6 @@ LABELS = {
     "connection_lost": gettext_lazy("Connection lost"),
     "failed": gettext_lazy("Failed"),
     # confirmations of commands
-    "pending": gettext_lazy("Effect not seen yet"),
     "confirmed": gettext_lazy("Confirmed"),
     "not_seen": gettext_lazy("Not seen"),
     "not_applicable": gettext_lazy("Effect can't be seen"),

@@ -133,7 +133,7 @@ SENTENCES = (
     _("A further one is acknowledged and not stored."),
     _("A further one is answered as usual and not stored."),
     _("A further one is rejected and not stored."),
-    _("Further keys of an answer are not stored."),
+    _("Further ones of an answer or a report are not stored."),
     _("Further members are counted together, as (others)."),
     _("Say true or false."),
     _("Also send charger_id, or since and until at most a day apart."),
@@ -175,6 +175,7 @@ SENTENCES = (
     # effects of commands, see `commands.actions.effects` and `commands.actions.limits`
     _("Not seen within {time}."),
     _("A session was expected to begin."),
+    _("It needs {number} portions for this charger, and at most {limit} are possible. Send it as several requests."),
     _("Session {number} began on connector {connector}."),
     _("Session {number} began."),
     _("The session is not known here, so its end can't be seen."),

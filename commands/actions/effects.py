@@ -68,8 +68,9 @@ def began(command: Command) -> Look:
     if session is None:
         return Look(PENDING, "A session was expected to begin.")
     place = session.evse_id if session.connector_id is None else session.connector_id
-    where = "" if place is None else f" on connector {place}"
-    return Look(CONFIRMED, f"Session {session.pk} began{where}.")
+    if place is None:
+        return Look(CONFIRMED, f"Session {session.pk} began.")
+    return Look(CONFIRMED, f"Session {session.pk} began on connector {place}.")
 
 
 def ended(command: Command) -> Look:

@@ -55,8 +55,11 @@ def create(
     warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
     request, *others = row.portions(request, charger)
     if len(others) >= MOST_PORTIONS:
-        message = f"It needs {len(others) + 1} portions for this charger, and at most {MOST_PORTIONS} are possible."
-        raise schemas.Violation("", f"{message} Send it as several requests.", "")
+        message = (
+            f"It needs {len(others) + 1} portions for this charger, and at most {MOST_PORTIONS} are possible. "
+            "Send it as several requests."
+        )
+        raise schemas.Violation("", message, "")
     if others:
         warnings.append(f"It is sent in {len(others) + 1} portions, because the charger takes no longer message.")
     command = Command(

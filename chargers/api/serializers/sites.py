@@ -11,6 +11,8 @@ from chargers.models import Site
 from chargers.services import access
 from chargers.services.sites import by_id_or_name
 
+OF_ACCESS = ("users", "roles")
+
 
 class SiteSerializer(serializers.ModelSerializer):
     """A place with chargers. Days, months and daily times of its chargers are in its time zone.
@@ -30,18 +32,23 @@ class SiteSerializer(serializers.ModelSerializer):
         fields = ["id", "name", "address", "latitude", "longitude", "time_zone", "contacts", "power_limit_w"]
         fields += ["users", "roles", "charger_count", "created_at"]
 
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        request = self.context.get("request")
-        if request is not None and not access.reaches_every_charger(request.user):
-            del fields["users"], fields["roles"]
-        return fields
+    def to_representation(self, site: Site) -> dict[str, Any]:
+        members = super().to_representation(site)
+        hidden = () if self._is_for_all() else OF_ACCESS
+        return {name: value for name, value in members.items() if name not in hidden}
+
+    def _is_for_all(self) -> bool:
+        return access.reaches_every_charger(self.context["request"].user)
 
     def get_charger_count(self, site: Site) -> int:
         counted = getattr(site, "charger_count", None)
         return site.chargers.count() if counted is None else counted
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        if (named := sorted(set(OF_ACCESS) & set(attributes))) and not self._is_for_all():
+            raise serializers.ValidationError(
+                {name: ["Only users who may reach every charger may change it."] for name in named}
+            )
         known = self.instance or Site()
         position = [attributes.get(name, getattr(known, name)) for name in ("latitude", "longitude")]
         if position.count(None) == 1:

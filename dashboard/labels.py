@@ -22,6 +22,9 @@ LABELS = {
     "cancelling": gettext_lazy("Cancelling"),
     "cancelled": gettext_lazy("Cancelled"),
     "refused": gettext_lazy("Refused"),
+    # lines of an imported file
+    "new": gettext_lazy("New"),
+    "changed": gettext_lazy("Changed"),
     # outcomes of commands
     "answered": gettext_lazy("Answered"),
     "call_error": gettext_lazy("Call error"),
@@ -150,4 +153,29 @@ FIELDS = {
     "at": gettext_lazy("Date and time"),
     "every_seconds": gettext_lazy("Interval (minutes)"),
     "crontab": gettext_lazy("Crontab"),
+}
+
+# Fields of the form of an id tag.
+TAGS = {
+    "id_tag": gettext_lazy("ID tag"),
+    "type": gettext_lazy("Type"),
+    "status": gettext_lazy("Status"),
+    "expiry_date": gettext_lazy("Valid until"),
+    "parent_id_tag": gettext_lazy("Group"),
+    "description": gettext_lazy("Description"),
+    "groups": gettext_lazy("Only at chargers of these groups"),
+    "chargers": gettext_lazy("Only at these chargers"),
+    "concurrent_limit": gettext_lazy("Transactions at the same time, at most"),
+    "master_pass": gettext_lazy("Master pass"),
+    "language": gettext_lazy("Language"),
+    "message": gettext_lazy("Message to the driver"),
+}
+TAG_HINTS = {
+    "type": gettext_lazy("OCPP 2.0.1 only; empty: any type"),
+    "parent_id_tag": gettext_lazy("tags of a group may stop each other's transactions"),
+    "chargers": gettext_lazy("one ID per line; without chargers and groups: everywhere"),
+    "concurrent_limit": gettext_lazy("empty: any number"),
+    "master_pass": gettext_lazy("may stop every transaction, starts none"),
+    "language": gettext_lazy("such as de"),
+    "message": gettext_lazy("OCPP 2.0.1 only"),
 }

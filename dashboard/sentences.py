@@ -332,6 +332,21 @@ SENTENCES = (
         "Give five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`, that match a time in "
         "the future."
     ),
+    # id tags and their files
+    _("This id tag exists already with this type (compared without case)."),
+    _("A master pass needs the group that its chargers have as MasterPassGroupId."),
+    _("Only printable ASCII characters."),
+    _("A language tag such as de or en-US."),
+    _("Object with charger_id={value} does not exist."),
+    _("Object with name={value} does not exist."),
+    _("The file is not a text in UTF-8."),
+    _("The first line must name the columns, id_tag among them."),
+    _("There is no such column."),
+    _("A file may have 10,000 lines. Split it."),
+    _("This line has more cells than the first line has columns."),
+    _("This tag is in the file twice."),
+    _("This is not CSV: {error}."),
+    _("Id tags were changed at the same time. Import the file again."),
     # corrections and exports of transactions
     _("This session is under way: close it first, then correct it. A note is possible now."),
     _("It is in the future."),

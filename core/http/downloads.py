@@ -37,12 +37,12 @@ def cell(value: Any) -> Any:
     """Return `value` for a CSV file: times in ISO 8601, and a quote before texts that look like a formula."""
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and _is_formula(value):
+    if isinstance(value, str) and is_formula(value):
         return f"'{value}"
     return "" if value is None else value
 
 
-def _is_formula(text: str) -> bool:
+def is_formula(text: str) -> bool:
     """Whether a spreadsheet might read `text` as a formula.
 
     This includes full-width and small forms, and every text that begins with a space or an invisible character.

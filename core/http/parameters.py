@@ -42,7 +42,7 @@ def refuse_unknown(request: Request, view: "APIView") -> None:
 def known(view: "APIView", method: str | None) -> frozenset[str]:
     """Return the names of the query parameters that `view` accepts with `method`."""
     # mypy takes the `__hash__` of instances for that of their class.
-    return _known(type(view), _lists(view, method), method in ("GET", "HEAD"))  # type: ignore[arg-type]
+    return _known(type(view), _lists(view, method))  # type: ignore[arg-type]
 
 
 def _lists(view: "APIView", method: str | None) -> bool:
@@ -52,9 +52,9 @@ def _lists(view: "APIView", method: str | None) -> bool:
 
 
 @cache
-def _known(view_class: type["APIView"], lists: bool, reads: bool) -> frozenset[str]:
+def _known(view_class: type["APIView"], lists: bool) -> frozenset[str]:
     names = {api_settings.URL_FORMAT_OVERRIDE}
-    if reads and (serializer_class := getattr(view_class, "query_serializer", None)):
+    if serializer_class := getattr(view_class, "query_serializer", None):
         names |= serializer_class().fields.keys()
     if lists:
         listed = cast("type[GenericAPIView[Any]]", view_class)  # because it is a ListModelMixin

@@ -24,6 +24,7 @@ from dashboard.forms import BOOLEANS
 from dashboard.labels import FIELDS, LABELS, PARAMETERS
 from dashboard.sentences import translated
 from transactions.models import Transaction
+from transactions.services import key_codes
 
 register = template.Library()
 EVIDENCE = {
@@ -32,6 +33,7 @@ EVIDENCE = {
     "readings": gettext_lazy("from the latest meter value"),
     "none": gettext_lazy("no usable meter value"),
 }
+SETTINGS = ("settings", "tags", "users", "webhooks", "account")  # the first parts of the paths of these pages
 # Texts that scripts show. A script finds a translation by the English text.
 SCRIPT_TEXTS = (
     gettext_lazy("Live"),
@@ -170,6 +172,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
+@register.filter
+def elapsed(session: Transaction) -> str:
+    """Show how long a transaction took, or has taken so far."""
+    if session.duration_seconds is None and session.is_under_way:
+        return duration(max(0.0, (datetime.now(UTC) - session.start_time).total_seconds()))
+    return duration(session.duration_seconds)
+
+
 @register.simple_tag
 def between(begin: datetime | None, end: datetime | None) -> str:
     """Format the time from `begin` to `end` in ms, s, min or h."""
@@ -251,6 +261,18 @@ def outcome(command: Command) -> dict[str, Command]:
 def charger_url(name: str, *args: Any) -> str:
     """Return the URL of a page of a charger. `reverse` quotes the id again that the converter has quoted already."""
     return unquote(reverse(name, args=args))
+
+
+@register.filter
+def shown_tag(tag: Any) -> str:
+    """Show the text of a tag, or of a line of a file of tags; a PIN is hidden."""
+    return key_codes.shown(tag.id_tag, tag.type)
+
+
+@register.filter
+def is_setting(path: str) -> bool:
+    """Return whether a path is that of a page below "Settings"."""
+    return path.split("/")[1] in SETTINGS
 
 
 @register.filter

@@ -13,9 +13,10 @@ from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import fleet, pickers, readiness, schedules, submission
+from dashboard.views import tags
 from dashboard.views.base import Page, form_values
 
-MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS, MAX_INCIDENTS = 12, 8, 50, 50, 5  # rows on the page
+MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS, MAX_INCIDENTS, MAX_UNKNOWN = 12, 8, 50, 50, 5, 5  # rows shown
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
 # Links to prefilled forms of frequent commands: (label, intent or action, values of the form).
 SHORTCUTS: tuple[tuple[Any, str, dict[str, str]], ...] = (
@@ -68,6 +69,7 @@ class ChargerPage(Page):
             "shortcuts": [shortcut for shortcut in SHORTCUTS if schema_of(charger.version, shortcut[1])],
             "actions": ACTIONS[charger.version],
             "may_command": user.has_perm("commands.add_command"),
+            **({} if self.is_live else tags.accepting(user, MAX_UNKNOWN, charger=charger)),
         }
 
     def _keys(self):

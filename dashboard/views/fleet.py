@@ -69,6 +69,8 @@ def tile(charger, sessions):
         "faulted": faulted,
         "sessions": sessions,
         "power": sum(s.power_latest or 0 for s in sessions),
+        "energy": sum(s.energy_wh or 0 for s in sessions),
+        "since": min((s.start_time for s in sessions), default=None),
         "soc": next((s.soc_latest for s in sessions if s.soc_latest is not None), None),
     }
 

@@ -6,17 +6,20 @@ from django.views.generic import View
 
 from dashboard.views.base import Page
 from transactions.models import IdTag
+from transactions.models.id_tags import KEY_CODE
 
 MOST = 20
 
 
 class Tokens(Page, View):
-    """{"tokens": [{id_tag, type, description}]}: id tags that contain `search` in the tag or its description."""
+    """{"tokens": [{id_tag, type, description}]}: id tags, no PINs, whose tag or description contains `search`."""
 
     permission_required = ("commands.add_command", "transactions.view_idtag")
 
     def get(self, request):
         search = request.GET.get("search", "").replace("\0", " ")
-        found = IdTag.objects.filter(Q(id_tag__icontains=search) | Q(description__icontains=search))
+        found = IdTag.objects.exclude(type=KEY_CODE).filter(
+            Q(id_tag__icontains=search) | Q(description__icontains=search)
+        )
         rows = found.values("id_tag", "type", "description")[:MOST] if search else ()
         return JsonResponse({"tokens": list(rows)})

@@ -16,6 +16,7 @@ from dashboard import fleet
 from dashboard.flags import flags, issue_choices
 from dashboard.labels import FIELDS
 from dashboard.sentences import translated
+from dashboard.views import tags
 from dashboard.views.base import Listing, Page, form_values, without_empty
 from transactions.api.filters import TransactionFilter
 from transactions.api.serializers import CorrectionSerializer
@@ -111,7 +112,14 @@ class TransactionPage(Page):
             "events": _newest_last(session),
             "may_command": self.request.user.has_perm("commands.add_command"),
             "may_close": self.request.user.has_perm("transactions.change_transaction"),
+            **({} if self.is_live else self._unknown(session)),
         }
+
+    def _unknown(self, session):
+        """Return the tag of the transaction, if it is unknown and the user may accept it."""
+        if session.id_tag_status == "Accepted" or not session.id_tag:
+            return {}
+        return tags.accepting(self.request.user, 1, id_tag__iexact=session.id_tag, type=session.id_token_type)
 
 
 def _newest_last(session):

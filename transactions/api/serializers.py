@@ -208,16 +208,16 @@ class LimitedTo(serializers.ModelSerializer):
     )
 
     def to_representation(self, row: Any) -> dict[str, Any]:
-        reached = [charger.identity for charger in row.chargers.all() if self._reaches(charger)]
+        reached = [charger.identity for charger in row.chargers.all() if self.reaches(charger)]
         return super().to_representation(row) | {"chargers": reached}
 
     def update(self, row: Any, columns: dict[str, Any]) -> Any:
         """Keep the chargers that the user cannot see."""
         if "chargers" in columns:
-            columns["chargers"] += [charger for charger in row.chargers.all() if not self._reaches(charger)]
+            columns["chargers"] += [charger for charger in row.chargers.all() if not self.reaches(charger)]
         return super().update(row, columns)
 
-    def _reaches(self, charger: Charger) -> bool:
+    def reaches(self, charger: Charger) -> bool:
         """Return whether the user may reach `charger`; looked up once for all rows of a list."""
         request = self.context["request"]
         if access.reaches_every_charger(request.user):
@@ -280,12 +280,16 @@ class IdTagSerializer(LimitedTo):
         def value(name: str) -> Any:
             return columns.get(name, getattr(self.instance or IdTag(), name))
 
-        same = IdTag.objects.filter(id_tag__iexact=value("id_tag"), type=value("type")).first()
+        same = self.same(value("id_tag"), value("type"))
         if same and same != self.instance:
             raise serializers.ValidationError({"id_tag": [EXISTS_ALREADY]})
         if value("master_pass") and not value("parent_id_tag"):
             raise serializers.ValidationError({"parent_id_tag": [MASTER_PASS_WITHOUT_GROUP]})
         return columns
+
+    def same(self, id_tag: str, type: str) -> IdTag | None:
+        """Return the known tag of this text, whatever its case, and this type."""
+        return IdTag.objects.filter(id_tag__iexact=id_tag, type=type).first()
 
 
 class TariffSerializer(LimitedTo):

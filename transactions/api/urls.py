@@ -13,6 +13,8 @@ router.register("reservations", views.ReservationViewSet)
 router.register("outages", reports.OutageViewSet)
 
 urlpatterns = [
+    path("id-tags/import/", views.IdTagImport.as_view()),
+    path("id-tags/export.csv", views.IdTagExport.as_view()),
     path("", include(router.urls)),
     path("reports/energy/", reports.EnergyReport.as_view()),
     path("reports/availability/", reports.AvailabilityReport.as_view()),

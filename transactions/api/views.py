@@ -4,9 +4,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils.functional import cached_property
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, generics, mixins, viewsets
+from rest_framework import exceptions, generics, mixins, serializers, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +19,9 @@ from chargers.api.viewsets import Editable, Scoped
 from chargers.services.access import known_charger, needs
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
+from core.http.parameters import takes
+from core.http.parsers import CsvParser
+from transactions.api import id_tag_files
 from transactions.api.filters import IdTagFilter, ReservationFilter, TransactionFilter
 from transactions.api.serializers import (
     CorrectionSerializer,
@@ -148,6 +153,59 @@ class IdTagViewSet(Editable):
     queryset = IdTag.objects.prefetch_related("chargers", "groups")
     serializer_class = IdTagSerializer
     filterset_class = IdTagFilter
+
+
+class ImportQuerySerializer(serializers.Serializer):
+    dry_run = serializers.BooleanField(default=False, help_text="Check the file, and store nothing.")
+
+
+class ImportedSerializer(serializers.Serializer):
+    """The numbers of lines of a file by what they change."""
+
+    created = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    dry_run = serializers.BooleanField()
+
+
+@takes(ImportQuerySerializer)
+class IdTagImport(generics.GenericAPIView):
+    """Id tags of a CSV file in UTF-8, whose first line names the columns, as in id-tags/export.csv."""
+
+    queryset = IdTag.objects.none()
+    parser_classes = [CsvParser]
+    permission_classes = [needs(POST="transactions.add_idtag"), needs(POST="transactions.change_idtag")]
+
+    @extend_schema(
+        parameters=[ImportQuerySerializer],
+        request={"text/csv": OpenApiTypes.BINARY},
+        responses=ImportedSerializer,
+        tags=["id-tags"],
+    )
+    def post(self, request: Request) -> Response:
+        """Create and change all tags of the file, or none: 400 names each error by its line and column.
+
+        A tag is known by `id_tag` and `type`. Columns that the file does not have stay as they are, and so do tags
+        that it does not name.
+        """
+        query = ImportQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        dry_run = query.validated_data["dry_run"]
+        file = id_tag_files.read(request.data if isinstance(request.data, bytes) else b"", request)
+        file.refuse_errors() if dry_run else file.store()
+        return Response(file.counts() | {"dry_run": dry_run})
+
+
+class IdTagExport(generics.GenericAPIView):
+    """Id tags as a CSV file."""
+
+    queryset = IdTag.objects.all()
+    permission_classes = [needs(GET="transactions.view_idtag")]
+
+    @extend_schema(responses={(200, "text/csv"): str}, tags=["id-tags"])
+    def get(self, request: Request) -> HttpResponse:
+        """Return every tag except those of type KeyCode, which are PINs."""
+        return id_tag_files.response(self.get_queryset(), request.user)
 
 
 class TariffViewSet(Editable):

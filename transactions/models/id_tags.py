@@ -131,14 +131,14 @@ class UnknownIdTag(models.Model):
     def __str__(self) -> str:
         return self.id_tag
 
-    def accept(self) -> IdTag:
-        """Return an `IdTag` for it; one that exists already is not changed. Raises `ValidationError`.
+    def accept(self, **columns: Any) -> IdTag:
+        """Return an `IdTag` for it with `columns`; one that exists already is not changed. Raises `ValidationError`.
 
         A type that OCPP does not have is not taken over: the tag then matches any type.
         """
         kind = self.type if self.type in IdTag.TYPES else ""
         same = IdTag.objects.filter(id_tag__iexact=self.id_tag, type=kind)
-        known = same.first() or IdTag(id_tag=self.id_tag, type=kind)
+        known = same.first() or IdTag(id_tag=self.id_tag, type=kind, **columns)
         known.full_clean()
         known.save()
         return known

@@ -52,3 +52,9 @@ document.addEventListener("click", (event) => {
   items.insertAdjacentHTML("beforeend", template);
   items.lastElementChild.querySelector("input, select, textarea")?.focus();
 });
+
+// On a phone the navigation is a menu.
+document.getElementById("menu")?.addEventListener("click", (event) => {
+  const isOpen = event.currentTarget.getAttribute("aria-expanded") === "true";
+  event.currentTarget.setAttribute("aria-expanded", String(!isOpen));
+});

@@ -21,6 +21,7 @@ from environs import Env, validate
 from environs.exceptions import EnvError
 
 from config import logs, redis_url
+from core.http.subjects import TAGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -566,6 +567,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "OCPP 1.6-J and 2.0.1 central system",
     "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
     "VERSION": "0.1.0",
+    "TAGS": TAGS,
     "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["chargers.services.access.LoggedIn"],

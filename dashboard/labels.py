@@ -22,6 +22,10 @@ LABELS = {
     "cancelling": gettext_lazy("Cancelling"),
     "cancelled": gettext_lazy("Cancelled"),
     "refused": gettext_lazy("Refused"),
+    # deliveries to webhooks
+    "pending": gettext_lazy("Pending"),
+    "delivered": gettext_lazy("Delivered"),
+    "dead": gettext_lazy("Failed for good"),
     # lines of an imported file
     "new": gettext_lazy("New"),
     "changed": gettext_lazy("Changed"),
@@ -179,3 +183,38 @@ TAG_HINTS = {
     "language": gettext_lazy("such as de"),
     "message": gettext_lazy("OCPP 2.0.1 only"),
 }
+
+# Fields of the form of a charger.
+CHARGERS = {
+    "description": gettext_lazy("Description"),
+    "site": gettext_lazy("Site"),
+    "boot_policy": gettext_lazy("Boot policy"),
+    "read_configuration_after_boot": gettext_lazy("Read the configuration after each boot"),
+    "security_profile": gettext_lazy("Security profile"),
+    "message_log": gettext_lazy("Stored messages"),
+    "validation": gettext_lazy("Validation"),
+    "ping_interval": gettext_lazy("Seconds between pings"),
+    "ping_timeout": gettext_lazy("Seconds without a response until disconnection"),
+    "boot_wait": gettext_lazy("Seconds until the first command"),
+    "authorization_key": gettext_lazy("Own key"),
+    "allow_short_key": gettext_lazy("Allow a short key"),
+}
+CHARGER_HINTS = {
+    "boot_policy": gettext_lazy("the answer to its BootNotification"),
+    "message_log": gettext_lazy("empty: server default"),
+    "validation": gettext_lazy("empty: server default"),
+    "ping_interval": gettext_lazy("0: none; empty: server default"),
+    "ping_timeout": gettext_lazy("empty: server default"),
+    "boot_wait": gettext_lazy("0: none; empty: server default"),
+    "authorization_key": gettext_lazy("32 to 40 hex digits or 16 to 20 characters; empty: no change"),
+    "allow_short_key": gettext_lazy("of 8 to 15 characters, which can be guessed"),
+}
+# Fields of the form of a webhook.
+WEBHOOKS = {
+    "name": gettext_lazy("Name"),
+    "url": gettext_lazy("URL"),
+    "kinds": gettext_lazy("Events"),
+    "group": gettext_lazy("Only of chargers in this group"),
+    "is_enabled": gettext_lazy("Enabled"),
+}
+WEBHOOK_HINTS = {"url": gettext_lazy("http:// or https://, without user and password")}

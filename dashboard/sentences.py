@@ -347,6 +347,11 @@ SENTENCES = (
     _("This tag is in the file twice."),
     _("This is not CSV: {error}."),
     _("Id tags were changed at the same time. Import the file again."),
+    # chargers, API tokens and webhooks
+    _("This charger can't be deleted, because it has transactions or commands."),
+    _("You have a token of this name already."),
+    _("Enter a valid URL, http:// or https://."),
+    _("Remove user and password from the URL; receivers verify the signature."),
     # corrections and exports of transactions
     _("This session is under way: close it first, then correct it. A note is possible now."),
     _("It is in the future."),

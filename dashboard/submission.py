@@ -13,7 +13,7 @@ from commands.actions.intents import BY_NAME, intent_of
 from commands.actions.table import ACTIONS, encode, schema_of
 from commands.api.serializers.batches import BatchRequestSerializer, ScheduleSerializer
 from commands.models import FINISHED
-from commands.services import batches, submission
+from commands.services import batches, schedules, submission
 from commands.services.origin import Origin
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
@@ -147,15 +147,33 @@ def schedule(request, body):
         serializer = ScheduleSerializer(data=body, context={"request": request})
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
-            return serializer.save(owner=request.user, requested_by=request.user.get_username())
+            return serializer.save(**schedules.owned_by(request.user))
+
+
+def change_schedule(request, schedule, body):
+    """Change `schedule` by the `body` of a PATCH of the API; raise `Refused`."""
+    with refusing():
+        _count(request.user)
+        serializer = ScheduleSerializer(schedule, data=body, partial=True, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        with transaction.atomic():
+            return serializer.save(**schedules.owner_after(schedule, serializer.validated_data, request.user))
+
+
+def run_schedule(user, schedule):
+    """Create a batch of `schedule` now, with the rights of `user`; return the `Batch`, or raise `Refused`."""
+    with refusing():
+        _count(user)
+        return batches.submit(schedules.request_of(schedule), user, Origin(user.get_username()))
 
 
 def payload(version, name, values, written):
     """Return the JSON `written`, or if it is blank the payload of the form `values` of the intent or the action."""
-    return _written(written) if written.strip() else payload_of(known(version, name), values)
+    return written_payload(written) if written.strip() else payload_of(known(version, name), values)
 
 
-def _written(text):
+def written_payload(text):
+    """Return the JSON object `text`; raise `NotAnObject`."""
     try:
         payload = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -4,8 +4,10 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
 from dashboard.views import (
+    account,
     batches,
     charger,
+    charger_settings,
     commands,
     fleet,
     incidents,
@@ -15,11 +17,14 @@ from dashboard.views import (
     refusals,
     report_subscriptions,
     reports,
+    schedules,
     settings,
     tags,
     tokens,
     transactions,
+    users,
     variables,
+    webhooks,
 )
 
 app_name = "dashboard"
@@ -32,6 +37,9 @@ urlpatterns = [
     path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/submit/<str:action>/", charger.SubmitPage.as_view(), name="submit"),
+    path("chargers/<charger:charger_id>/edit/", charger_settings.EditCharger.as_view(), name="edit-charger"),
+    path("chargers/<charger:charger_id>/new-key/", charger_settings.NewKey.as_view(), name="new-key"),
+    path("chargers/<charger:charger_id>/delete/", charger_settings.DeleteCharger.as_view(), name="delete-charger"),
     path("chargers/<charger:charger_id>/variables/", variables.Variables.as_view(), name="variables"),
     path("chargers/<charger:charger_id>/variables/<int:pk>/", variables.VariablePage.as_view(), name="variable"),
     path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
@@ -75,5 +83,20 @@ urlpatterns = [
     path("batches/new/<str:action>/<str:version>/", batches.NewBatch.as_view(), name="new-batch"),
     path("batches/<uuid:pk>/", batches.BatchPage.as_view(), name="batch"),
     path("batches/<uuid:pk>/cancel/", batches.CancelBatch.as_view(), name="cancel-batch"),
-    path("schedules/<int:pk>/", batches.ChangeSchedule.as_view(), name="schedule"),
+    path("schedules/<int:pk>/", schedules.SchedulePage.as_view(), name="schedule"),
+    path("account/", account.Account.as_view(), name="account"),
+    path("account/password/", account.Password.as_view(), name="password"),
+    path("account/tokens/", account.NewToken.as_view(), name="new-token"),
+    path("account/tokens/<int:pk>/delete/", account.RevokeToken.as_view(), name="revoke-token"),
+    path("users/", users.Users.as_view(), name="users"),
+    path("users/new/", users.EditUser.as_view(), name="new-user"),
+    path("users/<int:pk>/", users.EditUser.as_view(), name="user"),
+    path("users/<int:pk>/password/", users.NewPassword.as_view(), name="new-password"),
+    path("webhooks/", webhooks.Webhooks.as_view(), name="webhooks"),
+    path("webhooks/new/", webhooks.EditWebhook.as_view(), name="new-webhook"),
+    path("webhooks/<int:pk>/", webhooks.EditWebhook.as_view(), name="webhook"),
+    path("webhooks/<int:pk>/delete/", webhooks.DeleteWebhook.as_view(), name="delete-webhook"),
+    path("webhooks/<int:pk>/deliveries/", webhooks.Deliveries.as_view(), name="deliveries"),
+    path("webhooks/<int:pk>/replay/", webhooks.Replay.as_view(), name="replay-dead"),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", webhooks.Replay.as_view(), name="replay"),
 ]

@@ -23,7 +23,7 @@ from chargers.models import (
     Variable,
 )
 from chargers.models.charger import OF_SOCKET, OPERATOR_FIELDS, REPORTED_FIELDS
-from chargers.services import access, audit, control, keys, presence
+from chargers.services import access, audit, changes, control, keys, presence
 
 KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
 
@@ -160,8 +160,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
             raise PermissionDenied
         if request.method == "POST":
             with transaction.atomic():
-                key = charger.make_key()
-                control.close_for_new_credentials(charger.identity)
+                key = changes.new_key(charger)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)

@@ -1,7 +1,9 @@
 """Create the batches of schedules that are due, once for each due time, however often a run is started."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -11,7 +13,9 @@ from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
 from chargers.models import Charger
+from chargers.services import access
 from commands.models import Batch, Schedule
+from commands.models.schedule import EFFECTIVE_COLUMNS
 from commands.services import batches
 from commands.services.batches import BatchRequest
 from commands.services.origin import Origin
@@ -103,6 +107,34 @@ def request_of(schedule: Schedule) -> BatchRequest:
     names = ("chosen", "only_connected", "spread_seconds", "timeout")
     columns = {name: getattr(schedule, name) for name in names}
     return BatchRequest(schedule.wanted(), schedule=schedule, **columns)
+
+
+def upcoming(schedule: Schedule, number: int) -> list[datetime]:
+    """Return the next times, at most `number`, at which `schedule` is run."""
+    times: list[datetime] = []
+    after = schedule.next_run_at
+    while after is not None and len(times) < number:
+        times.append(after)
+        if schedule.every_seconds:
+            after += timedelta(seconds=schedule.every_seconds)
+        else:
+            after = None if schedule.at else schedule.moment_after(after)
+    return times
+
+
+def owner_after(former: Schedule, fields: Mapping[str, Any], user: Any) -> dict[str, Any]:
+    """Return the columns of the owner after `user` has changed `fields` of `former`.
+
+    The user becomes the owner, unless only the name or the switch changes and the owner may still run it.
+    """
+    has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS if name in fields)
+    return owned_by(user) if has_changed or not may_run(former.owner) else {}
+
+
+def owned_by(user: Any) -> dict[str, Any]:
+    """Return the columns of a schedule whose owner is `user`."""
+    known = user if user and user.is_authenticated else None
+    return {"owner": known, "requested_by": access.username(user)}
 
 
 def _clamp_future_times() -> None:

@@ -9,6 +9,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
+from core.http.subjects import subject_of
+
 # Operations besides commands that may be answered by 409.
 CONFLICTS = re.compile(
     "DELETE .*/chargers/|(PUT|PATCH|DELETE) .*/reservations/|PATCH .*/transactions/|"
@@ -64,6 +66,10 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class Schema(AutoSchema):
+    def get_tags(self) -> list[str]:
+        subject = subject_of(self.path)
+        return super().get_tags() if subject is None else [subject]
+
     @property
     def names_object(self) -> bool:
         listed = self.method == "GET" and self._get_paginator() is not None

@@ -4,7 +4,6 @@ from collections import defaultdict
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
@@ -149,7 +148,7 @@ class NewBatch(Page):
             if values.get("when", "now") == "now":
                 _refuse_contradiction(values)
                 return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
-            made = submission.schedule(request, body | _when(values))
+            made = submission.schedule(request, body | timing(values))
         except submission.Refused as refused:
             context = self.get_context_data(action, version, values, refused)
             return self.render_to_response(context, status=refused.status)
@@ -163,13 +162,13 @@ def _body(version, action, values):
     with submission.refusing():
         payload = submission.payload(version, action, values, values.get("written", ""))
     kind = "intent" if action in BY_NAME else "action"
-    body = {kind: action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
+    body = {kind: action, "payload": payload, "spread_seconds": spread_seconds(values), **selection(values)}
     if values.get("answer_within"):
         body["timeout"] = values["answer_within"]
     return body | {"only_connected": "only_connected" in values}
 
 
-def _selection(values):
+def selection(values):
     """Return the list or the filter of chargers; exactly one of list, filter and `everyone` must be set."""
     listed = [line.strip() for line in values.get("chargers_listed", "").splitlines() if line.strip()]
     chosen = {name: values[f"of_{name}"] for name in FILTERS if values.get(f"of_{name}")}
@@ -180,7 +179,7 @@ def _selection(values):
     return {"chargers": listed} if listed else {"filter": chosen}
 
 
-def _spread_seconds(values):
+def spread_seconds(values):
     minutes = values.get("spread_minutes") or "0"
     try:
         return round(float(minutes) * 60)
@@ -196,7 +195,7 @@ def _refuse_contradiction(values):
         raise submission.Refused(text, 400, gettext("Schedule"))
 
 
-def _when(values):
+def timing(values):
     """Return the name of a schedule, and its time, interval or crontab."""
     when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(values["when"], "at")
     value = values.get(f"when_{values['when']}", "")
@@ -204,20 +203,3 @@ def _when(values):
         value = int(value) * 60
     zone = {"timezone": settings.TIME_ZONE_DISPLAY} if when == "crontab" else {}
     return {"name": values.get("schedule_name", ""), when: value, **zone}
-
-
-class ChangeSchedule(OwnedByRequester, Page):
-    """POST enables, disables or deletes a schedule."""
-
-    permission_required = "commands.add_command"
-    http_method_names = ["post"]
-
-    @transaction.atomic
-    def post(self, request, pk):
-        schedule = self.find(Schedule.objects.select_for_update(of=("self",)), pk)
-        if request.POST.get("do") == "delete":
-            schedule.delete()
-        else:
-            schedule.is_enabled = not schedule.is_enabled
-            schedule.save()
-        return redirect("dashboard:batches")

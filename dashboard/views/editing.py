@@ -3,12 +3,16 @@
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext
 from rest_framework.exceptions import APIException, ValidationError
 
+from chargers.services.access import reaches_every_charger
 from core.http.errors import sentence
 from dashboard import editing
 from dashboard.sentences import translated
@@ -57,8 +61,12 @@ class EditPage(Page):
             "title": self.title(row),
             "fields": fields,
             "errors": editing.remaining(errors or {}, self.names()),
-            "back": self.back,
+            "back": self.back_to(),
         }
+
+    def back_to(self):
+        """Return the path of the page to which the form returns."""
+        return reverse(self.back)
 
     def post(self, request, **kwargs):
         row = self.find()
@@ -85,7 +93,7 @@ class EditPage(Page):
 
     def done(self, row, serializer):
         messages.success(self.request, gettext("Changes saved."))
-        return redirect(self.back)
+        return redirect(self.back_to())
 
 
 class DeletePage(Page):
@@ -114,6 +122,22 @@ class DeletePage(Page):
 
     def delete(self, row):
         row.delete()
+
+
+def shown_once(page, title, explanation, secret_label, secret, to):
+    """Show a new secret, on this page only. A message of Django is not used, because it would be in a cookie."""
+    context = Page.get_context_data(page, title=title, explanation=explanation, secret_label=secret_label)
+    context |= {"secret": secret, "next": to}
+    return TemplateResponse(page.request, "dashboard/shown_once.html", context)
+
+
+class EveryCharger:
+    """Require access to every charger, because the rows of a page belong to no single charger."""
+
+    def dispatch(self, request, *args, **kwargs):
+        if request.user.is_authenticated and not reaches_every_charger(request.user):
+            raise PermissionDenied(gettext("Only users with access to all chargers can use this page."))
+        return super().dispatch(request, *args, **kwargs)
 
 
 def find(rows, pk):

@@ -180,7 +180,6 @@ class IdTagImport(generics.GenericAPIView):
         parameters=[ImportQuerySerializer],
         request={"text/csv": OpenApiTypes.BINARY},
         responses=ImportedSerializer,
-        tags=["id-tags"],
     )
     def post(self, request: Request) -> Response:
         """Create and change all tags of the file, or none: 400 names each error by its line and column.
@@ -202,7 +201,7 @@ class IdTagExport(generics.GenericAPIView):
     queryset = IdTag.objects.all()
     permission_classes = [needs(GET="transactions.view_idtag")]
 
-    @extend_schema(responses={(200, "text/csv"): str}, tags=["id-tags"])
+    @extend_schema(responses={(200, "text/csv"): str})
     def get(self, request: Request) -> HttpResponse:
         """Return every tag except those of type KeyCode, which are PINs."""
         return id_tag_files.response(self.get_queryset(), request.user)

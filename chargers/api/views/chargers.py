@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
@@ -21,12 +20,10 @@ from chargers.api.serializers.chargers import (
 )
 from chargers.api.viewsets import NO_STORE, Editable, Scoped
 from chargers.models import Charger, summary_status
-from chargers.services import access, control, presence
+from chargers.services import access, changes, presence
 from chargers.services.access import known_charger, needs
-from core.http.errors import Conflict
 from core.http.pagination import ChargerPages
 
-CLOSE_REMOVED = 4002  # close code for a charger that was deleted
 ACTIONS_WITH_DETAILS = ("retrieve", "update", "partial_update")
 
 
@@ -73,11 +70,7 @@ class ChargerViewSet(Scoped, Editable):
 
     def perform_update(self, serializer: Any) -> None:
         former = Charger.objects.get(pk=serializer.instance.pk)
-        charger = serializer.save()
-        if charger.credentials != former.credentials:
-            control.close_for_new_credentials(charger.identity)
-        elif charger.of_socket != former.of_socket:
-            control.change_settings(charger)
+        changes.notify(serializer.save(), former)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         if not access.reaches_every_charger(self.request.user):
@@ -90,17 +83,11 @@ class ChargerViewSet(Scoped, Editable):
     def new_key(self, request: Request, charger_id: str) -> Response:
         """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
         charger = self.get_object()
-        key = charger.make_key()
-        control.close_for_new_credentials(charger.identity)
-        answer = {"charger_id": charger.identity, "authorization_key": key}
+        answer = {"charger_id": charger.identity, "authorization_key": changes.new_key(charger)}
         return Response(answer, status=201, headers=NO_STORE)
 
     def perform_destroy(self, charger: Charger) -> None:
-        try:
-            charger.delete()
-        except ProtectedError as error:
-            raise Conflict("This charger can't be deleted, because it has transactions or commands.") from error
-        control.close_socket(charger.identity, CLOSE_REMOVED, "The charger was removed")
+        changes.remove(charger)
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))

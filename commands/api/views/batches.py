@@ -1,6 +1,6 @@
 """Batches and schedules over REST: one command to many chargers, now, later or repeatedly."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -24,14 +24,12 @@ from commands.api.serializers.batches import (
 )
 from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
-from commands.models.schedule import EFFECTIVE_COLUMNS
 from commands.services import batches
 from commands.services.origin import Origin
-from commands.services.schedules import may_run
+from commands.services.schedules import owned_by, owner_after
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
 
-# The columns of a schedule that decide its commands and their times.
 VIEW_OR_ADD = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
@@ -111,15 +109,8 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     throttle_classes = [CommandsPerUser]
 
     def perform_create(self, serializer: BaseSerializer) -> None:
-        serializer.save(**self._owner())
+        serializer.save(**owned_by(self.request.user))
 
     def perform_update(self, serializer: BaseSerializer) -> None:
-        """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
-        former, fields = cast(Schedule, serializer.instance), serializer.validated_data
-        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS if name in fields)
-        serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
-
-    def _owner(self) -> dict[str, Any]:
-        user = self.request.user
-        known = user if user and user.is_authenticated else None
-        return {"owner": known, "requested_by": username(user)}
+        former = cast(Schedule, serializer.instance)
+        serializer.save(**owner_after(former, serializer.validated_data, self.request.user))

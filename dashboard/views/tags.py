@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
 
+from chargers.api.filters import AsSent
 from chargers.services import access
 from core.http.errors import sentence
 from core.ocpp.redaction import HIDDEN
@@ -29,7 +30,7 @@ MOST_ERRORS = 100  # shown of a file
 MOST_LINES = 50
 
 
-class TagFilter(filters.FilterSet):
+class TagFilter(AsSent):
     """Filters of the list. A PIN is not found by its text, because that would tell it."""
 
     search = filters.CharFilter(method="containing")

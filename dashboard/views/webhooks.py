@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 
+from chargers.api.filters import AsSent
 from chargers.api.serializers.events import NewWebhookSerializer, WebhookSerializer
 from chargers.models import Delivery, Webhook
 from chargers.services import webhooks
@@ -49,7 +50,7 @@ class DeleteWebhook(EveryCharger, DeletePage):
     back = "dashboard:webhooks"
 
 
-class DeliveryFilter(filters.FilterSet):
+class DeliveryFilter(AsSent):
     state = filters.ChoiceFilter(choices=[(state, state) for state in Delivery.STATES])
 
     class Meta:

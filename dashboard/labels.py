@@ -64,7 +64,6 @@ LABELS = {
     "critical": gettext_lazy("Critical"),
     "opened": gettext_lazy("Opened"),
     "recurred": gettext_lazy("Recurred"),
-    "changed": gettext_lazy("Changed"),
     "assigned": gettext_lazy("Assigned"),
     "note": gettext_lazy("Note"),
     "notified": gettext_lazy("Notified"),

@@ -36,6 +36,7 @@ KINDS = [
     "id tag",
     "transaction",
     "charging profile",
+    "power limit",
 ]
 KINDS += ["firmware", "certificate", "contract root", "user", "group", "api token", "webhook"]
 # Of these columns the log says only whether they are set.

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from chargers.services.variables import VariableName
 from core.ocpp.schemas import JSON, Schema, bounded
+from core.ocpp.timestamps import to_rfc3339
 
 Encoded = tuple[str, dict[str, Any]]  # action and payload
 Encoder = Callable[[Any], Encoded]
@@ -73,6 +74,52 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class SetProfile:
+    """Install the charging profile `profile_id` for each session on an EVSE, or for the whole charger (0).
+
+    Its `periods` are pairs of the seconds after `begins_at` and the limit in `unit` from then on. The profile repeats
+    daily or weekly and ends after `duration_s` in each repetition; None is its whole length. Without `repeats` it has
+    one period, which is always valid. It replaces a profile with the same id.
+    """
+
+    profile_id: int
+    stack_level: int
+    periods: tuple[tuple[int, float], ...]
+    unit: Literal["A", "W"] = "A"
+    evse_id: int = 0
+    repeats: Literal["", "Daily", "Weekly"] = ""
+    begins_at: datetime | None = None
+    duration_s: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The chargingProfileKind, whose names are the same in every version."""
+        if self.repeats:
+            return "Recurring"
+        return "Relative" if self.evse_id else "Absolute"
+
+    @property
+    def recurrence(self) -> JSON:
+        """The member about the repetition, which is the same in every version."""
+        return {"recurrencyKind": self.repeats} if self.repeats else {}
+
+    @property
+    def schedule(self) -> JSON:
+        """The schedule, whose members are the same in every version."""
+        begin = {"startSchedule": to_rfc3339(self.begins_at)} if self.begins_at else {}
+        duration = {"duration": self.duration_s} if self.duration_s is not None else {}
+        periods = [{"startPeriod": start, "limit": limit} for start, limit in self.periods]
+        return begin | duration | {"chargingRateUnit": self.unit, "chargingSchedulePeriod": periods}
+
+
+@dataclass(frozen=True)
+class ClearProfile:
+    """Delete the charging profile `profile_id` of the charger."""
+
+    profile_id: int
+
+
+@dataclass(frozen=True)
 class ReadConfiguration:
     """Let the charger report all that can be configured: the keys of OCPP 1.6, or the device model."""
 
@@ -130,7 +177,8 @@ class Verbatim:
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
 # `SetVariable` has no name here, because each version names its variables differently. `Install` has none, because
-# each charger needs its own URL.
+# each charger needs its own URL. `SetProfile` and `ClearProfile` have none, because `commands.services.power_limits`
+# keeps account of them.
 BY_NAME: Mapping[str, type] = {
     "start": Start,
     "stop": Stop,

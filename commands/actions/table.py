@@ -1,21 +1,25 @@
 """The commands of every OCPP version."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from django.core.exceptions import ImproperlyConfigured
 
+from chargers.models import Charger
 from commands.actions import intents
 from commands.actions.base import Action
 from commands.actions.intents import Encoded, Encoders, Verbatim
 from commands.actions.local_lists import Form
 from commands.actions.ocpp16 import certificates as ocpp16_certificates
+from commands.actions.ocpp16 import charging as ocpp16_charging
 from commands.actions.ocpp16 import intents as ocpp16_intents
 from commands.actions.ocpp16 import local_list as ocpp16_local_list
 from commands.actions.ocpp16 import table as ocpp16
 from commands.actions.ocpp201 import certificates as ocpp201_certificates
+from commands.actions.ocpp201 import charging as ocpp201_charging
 from commands.actions.ocpp201 import intents as ocpp201_intents
 from commands.actions.ocpp201 import local_list as ocpp201_local_list
 from commands.actions.ocpp201 import table as ocpp201
+from commands.actions.smart_charging import SmartCharging
 from core.ocpp.schemas import Schema, Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
 
@@ -37,6 +41,11 @@ ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: ocpp201.ACTIONS}
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: ocpp201_intents.ENCODERS}
 # Of each version: how a charger is asked to renew a certificate, by whether it is one for cars.
 RENEWALS = {OCPP16: ocpp16_certificates.RENEWALS, OCPP201: ocpp201_certificates.RENEWALS}
+# Of each version: what a charger has reported about its smart charging.
+SMART_CHARGING: Mapping[Version, Callable[[Charger], SmartCharging]] = {
+    OCPP16: ocpp16_charging.smart_charging_of,
+    OCPP201: ocpp201_charging.smart_charging_of,
+}
 LOCAL_LISTS: Mapping[Version, Form] = {OCPP16: ocpp16_local_list.FORM, OCPP201: ocpp201_local_list.FORM}
 
 # The names of the commands of any version, in the order in which lists offer them.

@@ -1,9 +1,11 @@
 """Filters of the lists of commands, of the items of batches, of uploads and certificates."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
+from chargers.services import access
+from chargers.services.sites import by_id_or_name
 from commands.actions.table import NAMES
 from commands.models import (
     CONFIRMATIONS,
@@ -12,6 +14,7 @@ from commands.models import (
     CertificateRequest,
     Command,
     DisplayMessage,
+    PowerLimit,
     PublishedFirmware,
     Schedule,
     Upload,
@@ -88,6 +91,24 @@ class BatchItemFilter(OfCharger):
         """The items whose shown state is `state`."""
         is_item_state = state in (WAITING, CANCELLED, REFUSED)
         return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
+
+
+class PowerLimitFilter(OfCharger):
+    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
+    state = filters.ChoiceFilter(choices=[(s, s) for s in ("active", "removing", "ended")], method="in_state")
+
+    class Meta:
+        model = PowerLimit
+        fields = ["id", "evse_id", "amount", "unit", "created_by", "created_at", "removed_at", "ended_at"]
+
+    def at_site(self, rows: QuerySet[PowerLimit], name: str, site: str) -> QuerySet[PowerLimit]:
+        """Filter to the limits of a site and of its chargers; one that the user may not see has none."""
+        found = by_id_or_name(access.sites(self.request.user), site)
+        return rows.filter(Q(site=found) | Q(charger__site=found)) if found else rows.none()
+
+    def in_state(self, rows: QuerySet[PowerLimit], name: str, state: str) -> QuerySet[PowerLimit]:
+        wanted = {"active": Q(removed_at=None), "ended": Q(ended_at__isnull=False)}
+        return rows.filter(wanted.get(state, Q(removed_at__isnull=False, ended_at=None)))
 
 
 class ScheduleFilter(OfAction):

@@ -3,7 +3,17 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from commands.api.views import batches, certificates, charging, files, library, reports, tasks, variables
+from commands.api.views import (
+    batches,
+    certificates,
+    charging,
+    files,
+    library,
+    power_limits,
+    reports,
+    tasks,
+    variables,
+)
 
 router = SimpleRouter()
 router.register("charging-profiles", library.ChargingProfileViewSet)
@@ -17,6 +27,8 @@ urlpatterns = [
     path("stop/<charger:charger_id>/", tasks.stop),
     path("authorize/<charger:charger_id>/", tasks.authorize),
     path("chargers/<charger:charger_id>/variables/", variables.VariableList.as_view()),
+    path("power-limits/", power_limits.PowerLimitList.as_view()),
+    path("power-limits/<int:pk>/", power_limits.PowerLimitDetail.as_view()),
     path("chargers/<charger:charger_id>/composite-schedule/", charging.CompositeScheduleView.as_view()),
     path("charging-needs/", charging.ChargingNeedsList.as_view()),
     path("charging-schedules/", charging.EVScheduleList.as_view()),

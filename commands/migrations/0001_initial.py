@@ -1,7 +1,9 @@
 import commands.fields
 import commands.models.command
 import commands.models.library
+import commands.models.power_limits
 import core.db.sealing
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import timezone_field.fields
@@ -457,6 +459,55 @@ class Migration(migrations.Migration):
                 'ordering': ['-id'],
                 'default_permissions': ('view',),
                 'constraints': [models.UniqueConstraint(fields=('charger', 'call_id'), name='one_row_a_certificate_inquiry')],
+            },
+        ),
+        migrations.CreateModel(
+            name='LimitedPlace',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('evse_id', models.PositiveIntegerField()),
+                ('profile_id', models.IntegerField(default=commands.models.library.next_profile_id, editable=False)),
+                ('wanted', models.TextField(blank=True)),
+                ('tried', models.TextField(blank=True)),
+                ('installed', models.TextField(blank=True)),
+                ('limits', models.JSONField(default=list, help_text='The ids of the limits that the charger has or may have.')),
+                ('is_open', models.BooleanField(default=False, help_text='Whether the outcome of the command is not known yet.')),
+                ('reason', models.TextField(blank=True, help_text='Why the last command failed, or none was sent.')),
+                ('tried_at', models.DateTimeField(blank=True, null=True)),
+                ('again_at', models.DateTimeField(blank=True, help_text='When a command that failed is repeated.', null=True)),
+                ('installed_at', models.DateTimeField(blank=True, null=True)),
+                ('charger', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='limited_places', to='chargers.charger')),
+                ('command', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='commands.command')),
+            ],
+            options={
+                'ordering': ['charger', 'evse_id'],
+                'default_permissions': ('view',),
+                'constraints': [models.UniqueConstraint(fields=('charger', 'evse_id'), name='one_row_a_limited_place')],
+            },
+        ),
+        migrations.CreateModel(
+            name='PowerLimit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('evse_id', models.PositiveIntegerField(default=0, help_text='0 is the charger as a whole. In OCPP 1.6 the connector id.')),
+                ('amount', models.FloatField(help_text='In A of each phase, or in W.', validators=[django.core.validators.MinValueValidator(0)])),
+                ('unit', models.CharField(choices=[('A', 'A'), ('W', 'W')], default='A', max_length=1)),
+                ('weekdays', models.JSONField(default=commands.models.power_limits.every_day, help_text='From 1, Monday, to 7, Sunday.')),
+                ('from_time', models.TimeField(blank=True, null=True)),
+                ('until_time', models.TimeField(blank=True, null=True)),
+                ('created_by', models.CharField(blank=True, max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('removed_by', models.CharField(blank=True, max_length=150)),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, help_text='When the last charger had answered.', null=True)),
+                ('charger', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='power_limits', to='chargers.charger')),
+                ('site', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='power_limits', to='chargers.site')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['id'], name='power_limits_in_force')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('charger__isnull', False), ('site', None)), models.Q(('charger', None), ('evse_id', 0), ('site__isnull', False)), _connector='OR'), name='a_power_limit_has_one_place')],
             },
         ),
     ]

@@ -36,5 +36,6 @@ from commands.models.library import (
     next_profile_id,
     upload_path,
 )
+from commands.models.power_limits import LimitedPlace, PowerLimit
 from commands.models.reports import CustomerInformationPart, ReportPart
 from commands.models.schedule import Schedule

@@ -132,6 +132,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.ContractRoot": BY_OPERATORS,
     "commands.LocalList": With("chargers.Charger"),
     "chargers.HeldSerial": With("chargers.Charger"),
+    "commands.PowerLimit": Aged("ended_at", COMMANDS),
+    "commands.LimitedPlace": Kept("It is deleted when its charger has no limits any longer."),
     "commands.ChargingProfile": BY_OPERATORS,
     "commands.Firmware": BY_OPERATORS,
     "commands.Schedule": BY_OPERATORS,

@@ -12,7 +12,7 @@ from chargers.services import audit, incidents, presence, presence_reconciliatio
 from chargers.tasks import enqueue_deliveries, enqueue_notifications
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, confirmation, gaps, incident_causes, mailbox, renewals, schedules
+from commands.services import batches, confirmation, gaps, incident_causes, mailbox, power_limits, renewals, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -102,6 +102,7 @@ TURNS = (
     Turn("sweep", INTERVAL_S, STEPS),
     Turn("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
     Turn("incidents", incidents.INTERVAL_S, (incident_causes.reconcile,)),
+    Turn("power limits", power_limits.INTERVAL_S, (power_limits.keep,)),
     Turn("renewals", renewals.INTERVAL_S, (renewals.ask_for_renewal,)),
 )
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from chargers.models import Charger, InstalledProfile
 from chargers.services import profiles, variables
 from chargers.services.profiles import Criteria
+from chargers.services.variables import VariableName
+from commands.actions.smart_charging import SmartCharging
 from commands.models import CALL_ERROR, ChargingProfile, Command, next_profile_id
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -13,6 +15,8 @@ from core.ocpp.versions import OCPP16
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"
+MAX_PROFILES = "MaxChargingProfilesInstalled"
+RATE_UNITS = {"current": "A", "power": "W", "a": "A", "w": "W"}  # words that chargers report: units
 
 
 def complete_set(payload: JSON, charger: Charger) -> None:
@@ -99,6 +103,22 @@ def _warnings(profile: JSON, charger: Charger) -> Iterator[str]:
     for (_, key), limit in variables.numbers([charger.pk], *limits).items():
         if limits[key] > limit:
             yield f"The charger's {key} is {limit}, this profile has {limits[key]}."
+
+
+def smart_charging_of(charger: Charger) -> SmartCharging:
+    """Return what `charger` reported as configuration keys (OCPP 1.6 §9.4)."""
+    numbers = variables.numbers(
+        [charger.pk], "ChargeProfileMaxStackLevel", "ChargingScheduleMaxPeriods", MAX_PROFILES
+    )
+    named = variables.find(charger.pk, VariableName("ChargingScheduleAllowedChargingRateUnit"))
+    words = {word.strip().lower() for word in ((named and named.value) or "").split(",")}
+    return SmartCharging(
+        max_periods=numbers.get((charger.pk, "ChargingScheduleMaxPeriods")),
+        max_stack_level=numbers.get((charger.pk, "ChargeProfileMaxStackLevel")),
+        max_profiles=numbers.get((charger.pk, MAX_PROFILES)),
+        units=frozenset(RATE_UNITS[word] for word in words & RATE_UNITS.keys()),
+        is_enabled=True,
+    )
 
 
 def _without_transaction(profile: JSON, charger: Charger, connector_id: int) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from chargers.services.variables import VariableName
 from commands.actions.intents import (
     Availability,
+    ClearProfile,
     Encoded,
     Encoders,
     FetchLog,
@@ -14,6 +15,7 @@ from commands.actions.intents import (
     ReadConfiguration,
     RenewCertificate,
     Reset,
+    SetProfile,
     SetVariable,
     Start,
     Stop,
@@ -73,6 +75,23 @@ def _limit(limit: Limit) -> Encoded:
     return "SetChargingProfile", {"connectorId": limit.evse_id, "csChargingProfiles": profile}
 
 
+def _set_profile(wanted: SetProfile) -> Encoded:
+    """Encode a profile, which may repeat (OCPP 1.6 §3.13.1)."""
+    profile = {
+        "chargingProfileId": wanted.profile_id,
+        "stackLevel": wanted.stack_level,
+        "chargingProfilePurpose": "TxDefaultProfile" if wanted.evse_id else "ChargePointMaxProfile",
+        "chargingProfileKind": wanted.kind,
+        **wanted.recurrence,
+        "chargingSchedule": wanted.schedule,
+    }
+    return "SetChargingProfile", {"connectorId": wanted.evse_id, "csChargingProfiles": profile}
+
+
+def _clear_profile(cleared: ClearProfile) -> Encoded:
+    return "ClearChargingProfile", {"id": cleared.profile_id}
+
+
 def _read_configuration(_: ReadConfiguration) -> Encoded:
     return "GetConfiguration", {}
 
@@ -116,6 +135,8 @@ ENCODERS: Encoders = {
     Availability: _availability,
     Trigger: _trigger,
     Limit: _limit,
+    SetProfile: _set_profile,
+    ClearProfile: _clear_profile,
     ReadConfiguration: _read_configuration,
     FetchLog: _fetch_log,
     RenewCertificate: _renew_certificate,

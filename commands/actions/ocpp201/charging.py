@@ -15,6 +15,7 @@ from chargers.models.variables import ACTUAL
 from chargers.services import profiles
 from chargers.services.profiles import Criteria
 from chargers.services.schedules import EXTERNAL, TX_PROFILE
+from commands.actions.smart_charging import SmartCharging
 from commands.models import ChargingProfile, Command, EVChargingNeeds, next_profile_id
 from core.ocpp import charging_profiles, schemas
 from core.ocpp.schemas import JSON, is_multiple
@@ -235,50 +236,40 @@ def _warnings(profile: JSON, charger: Charger) -> Iterator[str]:
     since, until = (parse(profile.get(name, "")) for name in ("validFrom", "validTo"))
     if since and until and since >= until:
         yield "The profile is never valid: validTo is not after validFrom."
-    reported = SmartCharging.of(charger)
+    known = smart_charging_of(charger)
     longest = max(len(schedule["chargingSchedulePeriod"]) for schedule in profile["chargingSchedule"])
-    if reported.max_stack_level is not None and profile["stackLevel"] > reported.max_stack_level:
-        yield f"The charger's highest stack level is {reported.max_stack_level}."
-    if reported.max_periods is not None and longest > reported.max_periods:
-        yield f"The charger takes {reported.max_periods} periods in a schedule, and this profile has {longest}."
+    if known.max_stack_level is not None and profile["stackLevel"] > known.max_stack_level:
+        yield f"The charger's highest stack level is {known.max_stack_level}."
+    if known.max_periods is not None and longest > known.max_periods:
+        yield f"The charger takes {known.max_periods} periods in a schedule, and this profile has {longest}."
     for unit in {schedule["chargingRateUnit"] for schedule in profile["chargingSchedule"]}:
-        if reported.units and unit not in reported.units:
+        if known.units and unit not in known.units:
             yield f"The charger does not support the unit {unit}."
-    if not reported.is_enabled:
+    if not known.is_enabled:
         yield "The charger has reported that smart charging is disabled."
 
 
 def _excess(charger: Charger, new: profiles.ChargingProfile) -> Iterator[str]:
-    limit = SmartCharging.of(charger).max_profiles
+    limit = smart_charging_of(charger).max_profiles
     others = InstalledProfile.objects.filter(charger=charger).exclude(charging_profile_id=new.id)
     if limit is not None and others.count() >= limit:
         yield f"The charger stores {limit} profiles, and has as many."
 
 
-@dataclass(frozen=True)
-class SmartCharging:
-    """What a charger reported about its smart charging; None and an empty set mean that it is not known."""
-
-    max_periods: int | None
-    max_stack_level: int | None
-    max_profiles: int | None
-    units: frozenset[str]
-    is_enabled: bool
-
-    @classmethod
-    def of(cls, charger: Charger) -> "SmartCharging":
-        names = ("PeriodsPerSchedule", "ProfileStackLevel", "RateUnit", "Enabled", "Available", "Entries")
-        rows = list(_variables(charger, *names))
-        texts = {row.variable.casefold(): row.value or "" for row in rows if not row.instance}
-        entries = next((row for row in rows if row.instance.casefold() == "chargingprofiles"), None)
-        most = (entries.characteristics or {}).get("max_limit") if entries else None
-        return cls(
-            max_periods=_natural(texts.get("periodsperschedule")),
-            max_stack_level=_natural(texts.get("profilestacklevel")),
-            max_profiles=int(most) if isinstance(most, (int, float)) else None,
-            units=frozenset(unit.strip() for unit in texts.get("rateunit", "").split(",") if unit.strip()),
-            is_enabled="false" not in (texts.get("enabled", "").lower(), texts.get("available", "").lower()),
-        )
+def smart_charging_of(charger: Charger) -> SmartCharging:
+    """Return what `charger` reported as variables of its smart charging controller."""
+    names = ("PeriodsPerSchedule", "ProfileStackLevel", "RateUnit", "Enabled", "Available", "Entries")
+    rows = list(_variables(charger, *names))
+    texts = {row.variable.casefold(): row.value or "" for row in rows if not row.instance}
+    entries = next((row for row in rows if row.instance.casefold() == "chargingprofiles"), None)
+    most = (entries.characteristics or {}).get("max_limit") if entries else None
+    return SmartCharging(
+        max_periods=_natural(texts.get("periodsperschedule")),
+        max_stack_level=_natural(texts.get("profilestacklevel")),
+        max_profiles=int(most) if isinstance(most, (int, float)) else None,
+        units=frozenset(unit.strip() for unit in texts.get("rateunit", "").split(",") if unit.strip()),
+        is_enabled="false" not in (texts.get("enabled", "").lower(), texts.get("available", "").lower()),
+    )
 
 
 def _natural(text: str | None) -> int | None:

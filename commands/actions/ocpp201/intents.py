@@ -4,6 +4,7 @@ from typing import Any
 
 from commands.actions.intents import (
     Availability,
+    ClearProfile,
     Encoded,
     Encoders,
     FetchLog,
@@ -12,6 +13,7 @@ from commands.actions.intents import (
     ReadConfiguration,
     RenewCertificate,
     Reset,
+    SetProfile,
     SetVariable,
     Start,
     Stop,
@@ -67,6 +69,23 @@ def _limit(limit: Limit) -> Encoded:
     return "SetChargingProfile", {"evseId": limit.evse_id, "chargingProfile": profile}
 
 
+def _set_profile(wanted: SetProfile) -> Encoded:
+    """Encode a profile, which may repeat (K01); the ids of its schedules are added at submission."""
+    profile = {
+        "id": wanted.profile_id,
+        "stackLevel": wanted.stack_level,
+        "chargingProfilePurpose": "TxDefaultProfile" if wanted.evse_id else "ChargingStationMaxProfile",
+        "chargingProfileKind": wanted.kind,
+        **wanted.recurrence,
+        "chargingSchedule": [wanted.schedule],
+    }
+    return "SetChargingProfile", {"evseId": wanted.evse_id, "chargingProfile": profile}
+
+
+def _clear_profile(cleared: ClearProfile) -> Encoded:
+    return "ClearChargingProfile", {"chargingProfileId": cleared.profile_id}
+
+
 def _read_configuration(_: ReadConfiguration) -> Encoded:
     return "GetBaseReport", {"reportBase": "FullInventory"}
 
@@ -106,6 +125,8 @@ ENCODERS: Encoders = {
     Availability: _availability,
     Trigger: _trigger,
     Limit: _limit,
+    SetProfile: _set_profile,
+    ClearProfile: _clear_profile,
     ReadConfiguration: _read_configuration,
     FetchLog: _fetch_log,
     RenewCertificate: _renew_certificate,

@@ -19,7 +19,8 @@ from chargers.services.schedules import (
 )
 from commands.actions.base import FollowUp
 from commands.actions.ocpp201 import charging
-from commands.actions.ocpp201.charging import ForVehicle, SmartCharging
+from commands.actions.ocpp201.charging import ForVehicle
+from commands.actions.smart_charging import SmartCharging
 from commands.models import Command, EVChargingNeeds
 from transactions.models import Transaction
 
@@ -44,7 +45,7 @@ def plan(transaction: Transaction, evse_id: int, needs: EVChargingNeeds | None, 
 
     Raises `CannotPlan`.
     """
-    reported = SmartCharging.of(transaction.charger)
+    reported = charging.smart_charging_of(transaction.charger)
     if not reported.is_enabled:
         raise CannotPlan("The charger has reported that smart charging is disabled.")
     own, stack_level = _own_place(transaction, reported)

@@ -21,6 +21,7 @@ from commands.models import (
     DisplayMessage,
     Firmware,
     LocalList,
+    PowerLimit,
     PublishedFirmware,
     Schedule,
     Upload,
@@ -79,6 +80,7 @@ def one_of_each(api):
     Firmware.objects.create(description="1.1", file="firmware/none.bin")
     DisplayMessage.objects.create(charger=charger, message_id=1, content="<b>x</b>")
     PublishedFirmware.objects.create(charger=charger, locations=["http://10.0.0.2/1.bin"])
+    PowerLimit.objects.create(charger=charger, amount=6)
     ContractRoot.objects.create(certificate=a_root().pem)
     asked = {
         "action": "Get15118EVCertificate",

@@ -38,7 +38,9 @@ from commands.models import (
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    LimitedPlace,
     LocalList,
+    PowerLimit,
     PublishedFirmware,
 )
 from gateway.ocpp16 import HANDLERS
@@ -111,6 +113,8 @@ def answered(charger, text):
     )
     DisplayMessage.objects.create(charger=charger, message_id=1, content=text, language=text)
     PublishedFirmware.objects.create(charger=charger, checksum=text, status=text, locations=[text])
+    PowerLimit.objects.create(amount=6, charger=charger, created_by=text, removed_by=text)
+    LimitedPlace.objects.create(charger=charger, evse_id=0, reason=text)
     answer = {"action": text, "subject": text, "server": text, "status": text, "detail": text}
     CertificateInquiry.objects.create(charger=charger, received_at=now, call_id="1", **answer)
     ContractRoot.objects.create(certificate=a_root("A").pem)

@@ -206,6 +206,14 @@ HARMLESS = {
     "commands.certificateinquiry": "id charger action subject server status detail call_id received_at",
     "commands.contractroot": "id certificate fingerprint subject serial_number not_after created_at",
     "commands.firmware": "id description file signing_certificate signature created_at",
+    "commands.powerlimit": (
+        "id site charger evse_id amount unit weekdays from_time until_time created_by created_at removed_by "
+        "removed_at ended_at"
+    ),
+    "commands.limitedplace": (
+        "id charger evse_id profile_id wanted tried installed limits command is_open reason tried_at again_at "
+        "installed_at"
+    ),
     "commands.upload": "id command charger expires_at size received_at",
     "commands.schedule": (
         "id name intent action timeout chosen only_connected spread_seconds at every_seconds crontab timezone "

@@ -37,7 +37,9 @@ from commands.models import (
     EVChargingNeeds,
     EVChargingSchedule,
     Firmware,
+    LimitedPlace,
     LocalList,
+    PowerLimit,
     PublishedFirmware,
     Schedule,
     Upload,
@@ -127,6 +129,8 @@ def one_more_of_each(number):
     audit.record("created", "firmware", tag)
     TaskResult.objects.create(task_id=tag)
     Schedule.objects.create(name=tag, action="ClearCache", payload={}, chosen={"filter": {}}, every_seconds=60)
+    PowerLimit.objects.create(amount=6, charger=charger)
+    LimitedPlace.objects.create(charger=charger, evse_id=0)
     return transaction
 
 

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from chargers.models import Charger, ChargerGroup, Refusal
-from commands.models import Batch, Command, DisplayMessage, Firmware, PublishedFirmware, Schedule
+from commands.models import Batch, Command, DisplayMessage, Firmware, PowerLimit, PublishedFirmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from tests.support.responses import content
 from tests.support.routes import every_route, operator_pages, rest_lists
@@ -51,6 +51,7 @@ def scoped():
         a_command(charger)
         DisplayMessage.objects.create(charger=charger, message_id=charger.pk)
         PublishedFirmware.objects.create(charger=charger)
+        PowerLimit.objects.create(charger=charger, amount=6)
         tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
         tell(charger, "Authorize", idTag=f"X{charger.pk}")
         Refusal.objects.create(charger_id=charger.identity, kind="credentials", status=401, reason="x", **moments())

@@ -25,6 +25,7 @@ from commands.models import (
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    PowerLimit,
     PublishedFirmware,
     Upload,
 )
@@ -214,6 +215,7 @@ MADE = {  # path: (what makes a row, its id in the answer)
         ),
         "pk",
     ),
+    "power-limits/": (lambda c: PowerLimit.objects.create(charger=c, amount=6), "pk"),
     "variables/": (
         lambda c: c.variables.create(component="C", variable=str(c.variables.count()), value="1"),
         "pk",

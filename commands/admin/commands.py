@@ -31,10 +31,13 @@ from commands.models import (
     EVChargingNeeds,
     EVChargingSchedule,
     Firmware,
+    LimitedPlace,
     LocalList,
+    PowerLimit,
     PublishedFirmware,
     Upload,
 )
+from commands.services import power_limits
 
 UPLOAD_COLUMNS: Any = ["command", "charger", "received_at", "size", "saved", "expires_at"]
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
@@ -235,6 +238,24 @@ class PublishedFirmwareAdmin(HistoryAdmin):
     list_display = ["charger", "checksum", "status", "locations", "updated_at"]
     search_fields = ["charger__identity", "checksum"]
     date_hierarchy = "updated_at"
+
+
+@admin.register(PowerLimit)
+class PowerLimitAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["__str__", "weekdays", "from_time", "until_time", "state", "created_by", "created_at", "ended_at"]
+    list_select_related = ["site", "charger__site"]
+    search_fields = ["site__name", "charger__identity"]
+    date_hierarchy = "created_at"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PowerLimit]:
+        return power_limits.visible(request.user)
+
+
+@admin.register(LimitedPlace)
+class LimitedPlaceAdmin(HistoryAdmin):
+    list_display = ["charger", "evse_id", "state", "reason", "command", "tried_at", "installed_at"]
+    list_select_related = ["charger", "command__charger"]
+    search_fields = ["charger__identity", "reason"]
 
 
 @admin.register(Upload)

@@ -313,6 +313,8 @@ def _send(row: LimitedPlace, charger: Charger, target: Target, now: datetime) ->
 def _intent(row: LimitedPlace, charger: Charger, target: Target, now: datetime) -> object:
     if not target.parts:
         return ClearProfile(row.profile_id)
+    if charger.version not in SMART_CHARGING:
+        raise Violation("", f"The charger speaks {charger.version}, which has no command for this.", "")
     known = SMART_CHARGING[charger.version](charger)
     unit = cast(Unit, target.parts[0].limit.unit)
     if known.units and unit not in known.units:

@@ -8,12 +8,14 @@ from chargers.services.variables import VariableName
 from commands.actions.intents import (
     BY_NAME,
     Availability,
+    ClearProfile,
     FetchLog,
     Install,
     Limit,
     ReadConfiguration,
     RenewCertificate,
     Reset,
+    SetProfile,
     SetVariable,
     Start,
     Stop,
@@ -36,6 +38,18 @@ PROFILE = {
     "chargingSchedule": {
         "chargingRateUnit": "W",
         "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 11000.0}],
+    },
+}
+DAILY = {
+    "chargingProfileId": 7,
+    "stackLevel": 1,
+    "chargingProfilePurpose": "ChargePointMaxProfile",
+    "chargingProfileKind": "Recurring",
+    "recurrencyKind": "Daily",
+    "chargingSchedule": {
+        "startSchedule": "2036-01-01T00:00:00.000Z",
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.0}, {"startPeriod": 14400, "limit": 16.0}],
     },
 }
 EXAMPLES = [
@@ -63,11 +77,16 @@ EXAMPLES = [
         ("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "60"}),
     ),
     (
+        SetProfile(7, 1, ((0, 6.0), (14400, 16.0)), repeats="Daily", begins_at=NEW_YEAR),
+        ("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": DAILY}),
+    ),
+    (ClearProfile(7), ("ClearChargingProfile", {"id": 7})),
+    (
         Install("https://host/1.bin", NEW_YEAR),
         ("UpdateFirmware", {"location": "https://host/1.bin", "retrieveDate": "2036-01-01T00:00:00.000Z"}),
     ),
 ]
-NAMELESS = (Install, SetVariable)
+NAMELESS = (ClearProfile, Install, SetProfile, SetVariable)
 
 
 @pytest.mark.parametrize("version", [version for version, actions in ACTIONS.items() if actions], ids=str)

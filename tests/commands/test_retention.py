@@ -42,6 +42,7 @@ from commands.models import (
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    PowerLimit,
     PublishedFirmware,
     ReportPart,
 )
@@ -174,6 +175,7 @@ OWN = {
     (NotificationDelivery, "created_at"): lambda **columns: NotificationDelivery.objects.create(
         rule=a_rule(), reason="test", due_at=OLD, **columns
     ),
+    (PowerLimit, "ended_at"): lambda **columns: PowerLimit.objects.create(charger=a_charger(), amount=6, **columns),
     (ApiToken, "expiry"): a_token,
     (LogEntry, "action_time"): an_entry,
 }

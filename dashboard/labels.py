@@ -74,9 +74,6 @@ LABELS = {
     "teams": gettext_lazy("Microsoft Teams"),
     "ntfy": gettext_lazy("ntfy"),
     "webhook": gettext_lazy("Webhook (JSON)"),
-    "pending": gettext_lazy("Pending"),
-    "delivered": gettext_lazy("Delivered"),
-    "dead": gettext_lazy("Given up"),
     "obsolete": gettext_lazy("Not needed any more"),
     "test": gettext_lazy("Test"),
     # directions of messages

@@ -22,8 +22,8 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "reservations": ("Reservations of connectors.", ("reservations",)),
     "smart charging": (
-        "Charging profiles, limits, and the needs and schedules of vehicles.",
-        ("charging-profiles", "charging-limits", "charging-needs", "charging-schedules"),
+        "Charging profiles, limits of power, and the needs and schedules of vehicles.",
+        ("power-limits", "charging-profiles", "charging-limits", "charging-needs", "charging-schedules"),
     ),
     "device model": (
         "What chargers report about themselves: variables, monitors, displays and networks.",
@@ -45,6 +45,11 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Events as a stream and by webhook, and security events.",
         ("events", "webhooks", "security-events"),
     ),
+    "incidents": (
+        "What is wrong with chargers and this system, and the rules that send messages about it.",
+        ("incidents", "notification-rules"),
+    ),
+    "reports": ("Energy, availability, outages and faults by site, charger, tag and time.", ("reports", "outages")),
     "access": ("API tokens of the user, and the audit log.", ("tokens", "audit")),
 }
 BY_PART = {part: name for name, (_, parts) in SUBJECTS.items() for part in parts}

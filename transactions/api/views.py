@@ -173,6 +173,7 @@ class IdTagImport(generics.GenericAPIView):
     """Id tags of a CSV file in UTF-8, whose first line names the columns, as in id-tags/export.csv."""
 
     queryset = IdTag.objects.none()
+    serializer_class = ImportedSerializer
     parser_classes = [CsvParser]
     permission_classes = [needs(POST="transactions.add_idtag"), needs(POST="transactions.change_idtag")]
 

@@ -12,6 +12,7 @@ from commands.api.filters import PowerLimitFilter
 from commands.api.serializers.power_limits import PowerLimitDetailSerializer, PowerLimitSerializer
 from commands.models import PowerLimit
 from commands.services import power_limits
+from core.http.openapi import ErrorSerializer
 from core.http.pagination import NewestFirst
 
 
@@ -34,7 +35,7 @@ class PowerLimitList(generics.ListAPIView):
         is_schema_generated = getattr(self, "swagger_fake_view", False)  # without a user
         return PowerLimit.objects.all() if is_schema_generated else power_limits.visible(self.request.user)
 
-    @extend_schema(request=PowerLimitSerializer, responses={201: PowerLimitDetailSerializer})
+    @extend_schema(request=PowerLimitSerializer, responses={201: PowerLimitDetailSerializer, 404: ErrorSerializer})
     def post(self, request: Request) -> Response:
         """Limit the power. Each charger gets a charging profile as soon as it is connected, and keeps it."""
         check_reach(request)

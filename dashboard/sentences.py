@@ -106,6 +106,7 @@ SENTENCES = (
     _("A client certificate of this charger is required (security profile 3)."),
     _("Refused too often: try again in a minute."),
     _("The path of this handshake named no charger id: correct the URL in the charger."),
+    _("A charger id has 1 to 255 characters."),
     _("This charger is known already: give it a new key, or correct what it presents."),
     # chargers
     _("0: no authentication"),

@@ -209,7 +209,6 @@ ROWS = {
     UnknownIdTag: [(f"{API}/unknown-id-tags/{{}}/", "get"), (f"{API}/unknown-id-tags/{{}}/accept/", "post")],
     Refusal: [
         *((f"{API}/refused-chargers/{{}}/", "get"), (f"{API}/refused-chargers/{{}}/add/", "post")),
-        *(("/refused/{}/add/", "post"), ("/refused/{}/add/", "get")),
     ],
     Charger: [(f"/admin/chargers/charger/{{}}/{page}/", "get") for page in ("change", "delete", "history")],
 }

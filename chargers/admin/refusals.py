@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 
 from chargers.admin.base import ReadOnly
 from chargers.models import Refusal
-from chargers.services import refusals
+from chargers.services import onboarding, refusals
 from core.http.errors import Conflict
 
 
@@ -46,7 +46,7 @@ class RefusalAdmin(ReadOnly, admin.ModelAdmin):
         keys, by_id = [], {refusal.charger_id: refusal for refusal in queryset}
         for charger_id, refusal in sorted(by_id.items()):
             try:
-                keys.append(refusals.add_charger(refusal))
+                keys.append(onboarding.add_refused(refusal))
             except Conflict as conflict:
                 self.message_user(request, f"{charger_id or 'No id'}: {conflict.detail}", messages.WARNING)
         if not keys:

@@ -16,7 +16,6 @@ from chargers.models.refusals import RefusalQuerySet
 from chargers.services import access
 from core.background import BackgroundWriter
 from core.db import bulk_sql
-from core.http.errors import Conflict
 
 logger = logging.getLogger(__name__)
 
@@ -119,14 +118,3 @@ def visible(user: Any) -> RefusalQuerySet:
     if not access.reaches_every_charger(user):
         return rows.filter(charger_id__in=access.within(user, Charger.objects.all(), "pk").values("identity"))
     return rows if may_add(user) else rows.filter(is_known=True)
-
-
-@transaction.atomic
-def add_charger(refusal: Refusal) -> tuple[Charger, str]:
-    """Add the refused charger and return (`Charger`, its key). Raise `Conflict` if it has no id or exists already."""
-    if not refusal.charger_id:
-        raise Conflict("The path of this handshake named no charger id: correct the URL in the charger.")
-    charger, is_new = Charger.objects.get_or_create(identity=refusal.charger_id)
-    if not is_new:
-        raise Conflict("This charger is known already: give it a new key, or correct what it presents.")
-    return charger, charger.make_key()

@@ -45,6 +45,7 @@ class Fleet(Listing):
             "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
             "refused": 0 if self.is_live else refusals.visible(user).count(),
+            "may_add": user.has_perm("chargers.add_charger") and refusals.may_add(user),
             "states": fleet.STATES,
             "reaches_all": reaches_all,
             "state": self.request.GET.get("state", ""),

@@ -447,7 +447,8 @@ def a_fleet():
         *("/", "/transactions/", "/commands/", "/batches/", "/messages/", "/refused/", "/login/"),
         *(f"/transactions/{row.pk}/" for row in (session, later)),
         *(f"/commands/{command.task_id}/" for command in commands),
-        *(f"/chargers/{charger.identity}/", f"/chargers/{charger.identity}/submit/ClearCache/"),
+        *(f"/chargers/{charger.identity}/{page}" for page in ("", "submit/ClearCache/", "connection/")),
+        "/add-charger/",
         *("/batches/new/Reset/", "/nowhere/"),
         *_of_a_station(),
     ]

@@ -43,7 +43,7 @@ from chargers.models import (
     SecurityEvent,
 )
 from chargers.models.refusals import RefusalQuerySet
-from chargers.services import monitors, refusals
+from chargers.services import monitors, onboarding, refusals
 from chargers.services.access import ReachesAll, needs
 from core.http.pagination import ByTime, NewestFirst
 
@@ -156,5 +156,5 @@ class RefusalViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.add_charger"), ReachesAll])
     def add(self, request: Request, pk: str | None = None) -> Response:
         """Add the charger with this id and a new key, which only this answer contains."""
-        charger, key = refusals.add_charger(self.get_object())
+        charger, key = onboarding.add_refused(self.get_object())
         return Response({"charger_id": charger.identity, "authorization_key": key}, status=201, headers=NO_STORE)

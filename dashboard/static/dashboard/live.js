@@ -31,7 +31,7 @@
 
   async function isRenewed() {
     try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+      const answer = await fetch(document.body.dataset.renews ?? location.href, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
       if (answer.redirected) location.reload();
       else if (answer.ok) put(await answer.text());
       return answer.ok;

@@ -139,6 +139,12 @@ if TIME_ZONE_DISPLAY not in available_timezones() - {"Factory", "localtime"}:
         "such as UTC, Europe/Berlin or America/Denver."
     )
 
+# Empty: the map of the sites has the outlines of countries alone, and browsers load nothing from other servers.
+MAP_TILES_URL = _read(env.str, "MAP_TILES_URL", "")
+MAP_TILES_ATTRIBUTION = _read(env.str, "MAP_TILES_ATTRIBUTION", "")
+if MAP_TILES_URL and not re.fullmatch(r"https?://[\w.:-]+/[^\s;,'\"]*", MAP_TILES_URL):
+    raise ImproperlyConfigured("MAP_TILES_URL must be such as https://tiles.example.com/{z}/{x}/{y}.png")
+
 # --- logs and traces -------------------------------------------------------------------------
 LOG_FORMAT = _read(env.str, "LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
 # The URL, without /v1/traces, of a collector that accepts OTLP over HTTP. If it is empty, no traces are recorded.

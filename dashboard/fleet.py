@@ -7,7 +7,9 @@ from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, Sum
 
 from chargers.models import Charger, Connector
 from chargers.models.charger import NOT_ACCEPTED, ONLINE
+from chargers.services import access
 from chargers.services.access import within
+from chargers.services.sites import by_id_or_name
 from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard import sql
 from dashboard.models import FleetMinute
@@ -32,6 +34,8 @@ SILENT = timedelta(minutes=15)  # a reported power is ignored after this time wi
 SEARCHED = ("identity", "description", "vendor", "model", "serial_number", "firmware_version")
 MAX_CONNECTORS = 32  # shown of each charger in the grid
 MAX_SEARCH_WORDS = 10  # of a search, because each adds six conditions
+NO_SITE = "none"  # instead of a site: the chargers without one
+UNKNOWN_SITE = "unknown"  # instead of a site that does not exist, or that the user may not see: no charger
 
 
 def _has(*statuses, **more):
@@ -64,19 +68,51 @@ def chargers(user):
     return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "identity")
 
 
-def narrowed(user, search, state):
-    """Return the chargers that contain each word of `search` and are in `state`, one of STATES or `connected`."""
-    rows = chargers(user)
-    for word in search.replace("\0", " ").split()[:MAX_SEARCH_WORDS]:
+def words(search):
+    """Return the words of a search, at most MAX_SEARCH_WORDS."""
+    return search.replace("\0", " ").split()[:MAX_SEARCH_WORDS]
+
+
+def narrowed(user, search, state, site=None):
+    """Return the chargers that contain each word of `search` and are in `state`, one of STATES or `connected`.
+
+    `site` is as for `at_site`.
+    """
+    rows = at_site(chargers(user), site)
+    for word in words(search):
         rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
     if state == "connected":
         return rows.exclude(state__in=(OFFLINE, NEVER))
     return rows.filter(state=STATES.index(state)) if state in STATES else rows
 
 
-def counts(user):
-    """Return {state: number of chargers}, with `connected` and `total`."""
-    counted = dict(chargers(user).order_by().values_list("state").annotate(Count("pk")))
+def site_of(user, text):
+    """Return what `at_site` needs for `text`, the id or the name of a site, NO_SITE, or "" for all chargers."""
+    if text in ("", NO_SITE):
+        return text or None
+    return by_id_or_name(access.sites(user), text.replace("\0", "\ufffd")) or UNKNOWN_SITE
+
+
+def at_site(rows, site, path=""):
+    """Filter `rows` to the chargers at `site`: a `Site`, NO_SITE, UNKNOWN_SITE, or None for all chargers.
+
+    `path` leads from a row to its charger.
+    """
+    if site is None:
+        return rows
+    if site == UNKNOWN_SITE:
+        return rows.none()
+    return rows.filter(**{f"{path}site": None if site == NO_SITE else site})
+
+
+def counts(user, site=None):
+    """Return {state: number of chargers}, with `connected` and `total`, of the chargers `at_site`."""
+    rows = at_site(chargers(user), site)
+    return summed(dict(rows.order_by().values_list("state").annotate(Count("pk"))))
+
+
+def summed(counted):
+    """Return {state: number of chargers} of {index of the state: number}, with `connected` and `total`."""
     numbers = {name: counted.get(state, 0) for state, name in enumerate(STATES)}
     total = sum(numbers.values())
     connected = total - numbers["offline"] - numbers["never connected"]
@@ -118,9 +154,9 @@ def mark_charging(user, sessions):
     return sessions
 
 
-def power_now(user):
-    """Return the power in W, from the latest readings of ongoing transactions."""
-    return charging(user).aggregate(power=Sum("power_latest"))["power"] or 0
+def power_now(user, site=None):
+    """Return the power in W, from the latest readings of ongoing transactions, of the chargers `at_site`."""
+    return at_site(charging(user), site, "charger__").aggregate(power=Sum("power_latest"))["power"] or 0
 
 
 # --- minute by minute ------------------------------------------------------------------------

@@ -15,6 +15,24 @@ from django.utils.translation import gettext_noop as _
 from dashboard.labels import FIELDS
 
 SENTENCES = (
+    # files and forms of sites, see `chargers.services.site_files`
+    _("The file is not UTF-8 text. Save it as CSV UTF-8 in the spreadsheet program."),
+    _("The file is too large: the limit is 4 MiB."),
+    _("The file has more than {number} lines."),
+    _("The first line must name the columns. {name} is missing."),
+    _("The first line names a column twice."),
+    _("There is no column {name}. Known: {names}."),
+    _("This line is no CSV: look at its quotes."),
+    _("This line has more cells than the first line."),
+    _("This line has details of a site, but no site."),
+    _("Line {line} has another value for this site."),
+    _("{charger_id} is also in line {line}."),
+    _("There is no charger {charger_id}."),
+    _("There is no site {name}."),
+    _("You may not change the site {name}."),
+    _("Enter degrees, such as 52.532."),
+    _("Enter watts as a whole number."),
+    _("Enter both latitude and longitude, or neither."),
     # readiness and faults of servers, see `dashboard.readiness` and `core.observability.diagnosis`
     _("{server} can't be reached."),
     _("Start it, or correct {variable}. Chargers wait for their answers meanwhile; nothing is lost."),

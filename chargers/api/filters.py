@@ -80,9 +80,18 @@ class Backend(filters.DjangoFilterBackend):
 
 
 class OfCharger(AsSent):
-    """`?charger_id=`, compared as sent."""
+    """`?charger_id=`, compared as sent, and `?site=`."""
 
     charger_id = filters.CharFilter("charger__identity", strip=False)
+    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
+
+    def at_site(self, rows: QuerySet[Any], name: str, site: str) -> QuerySet[Any]:
+        """Filter by the present site of the charger; one that the user may not see has no rows.
+
+        The chargers are looked up first, so that the index of the rows of a charger can be used.
+        """
+        found = by_id_or_name(access.sites(self.request.user), site)
+        return rows.filter(charger__in=list(found.chargers.values_list("pk", flat=True)) if found else [])
 
 
 def of_charger(model: type[models.Model], *columns: str) -> type[OfCharger]:

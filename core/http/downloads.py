@@ -42,6 +42,11 @@ def cell(value: Any) -> Any:
     return "" if value is None else value
 
 
+def text_of_cell(cell: str) -> str:
+    """Return the text that `cell` wrote as the text of a cell: without the quote before a formula."""
+    return cell[1:] if cell[:1] == "'" and is_formula(cell[1:]) else cell
+
+
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet might read `text` as a formula.
 

@@ -1,6 +1,6 @@
 """The current time zone: TIME_ZONE_DISPLAY for pages and the admin, UTC for REST."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,6 +23,11 @@ def activate(get_response: GetResponse) -> GetResponse:
             return get_response(request)
 
     return middleware
+
+
+def use(zone: tzinfo) -> None:
+    """Show the times of the page of the current request in `zone`, until `activate` resets it after the response."""
+    timezone.activate(zone)
 
 
 def time_zone(request: HttpRequest) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Template filters and tags: format power, energy, times and JSON in the language of the page."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import unquote
 
@@ -141,6 +141,12 @@ def _time(at: datetime, form: str) -> SafeString:
     """Show `at` in `form`, the name of a format of `config.formats`."""
     text = date_format(timezone.localtime(at), form)
     return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), text)
+
+
+@register.simple_tag
+def local_time(zone: tzinfo) -> str:
+    """Show the time of day now in `zone`, with the name of the zone."""
+    return f"{datetime.now(zone):%H:%M} ({zone})"
 
 
 def ago(at: datetime) -> str:

@@ -3,11 +3,12 @@
 from django.conf import settings
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import EmptyPage
+from django.core.paginator import EmptyPage, Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import Resolver404
 from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
@@ -15,10 +16,10 @@ from django.views.generic import TemplateView
 from django_filters import FilterSet
 
 from chargers.admin.lists import Counted
-from chargers.models import Charger
+from chargers.models import Charger, Site
 from chargers.services import access
-from core.http import errors
-from dashboard import readiness
+from core.http import errors, zone
+from dashboard import fleet, readiness
 from dashboard.sentences import translated
 
 
@@ -60,7 +61,13 @@ class Page(PermissionRequiredMixin, TemplateView):
         charger = Charger.known(charger_id)
         if charger is None or not access.reaches(self.request.user, charger):
             raise Http404(gettext("There is no charger {charger_id}.").format(charger_id=charger_id))
+        self.use_zone_of(charger)
         return charger
+
+    def use_zone_of(self, charger):
+        """Show times in the zone of the site of `charger`, if it stands at one."""
+        if charger.site:
+            zone.use(charger.site.time_zone)
 
     def check_may_command(self):
         """Raise `PermissionDenied` unless the user may submit commands."""
@@ -77,9 +84,22 @@ class Listing(Page):
 
     per_page = 50
     filterset_class: type[FilterSet] | None = None
+    paginator_class: type[Paginator] = Counted
+
+    @cached_property
+    def at(self):
+        """Return the site that `?site=` names, as `fleet.at_site` takes it."""
+        return fleet.site_of(self.request.user, self.request.GET.get("site", ""))
+
+    @property
+    def site(self):
+        """Return the `Site` that `?site=` names, or None."""
+        return self.at if isinstance(self.at, Site) else None
 
     def narrowed(self):
-        """Return the filtered rows, and the errors of invalid filters."""
+        """Return the filtered rows, and the errors of invalid filters. Days and times are those of the site."""
+        if self.site:
+            zone.use(self.site.time_zone)
         if self.filterset_class is None:
             return self.rows(), {}
         narrowed = self.filterset_class(without_empty(self.request.GET), self.rows(), request=self.request)
@@ -87,13 +107,14 @@ class Listing(Page):
 
     def get_context_data(self, **kwargs):
         rows, wrong = self.narrowed()
-        pages = Counted(rows, self.per_page)
+        pages = self.paginator_class(rows, self.per_page)
         number = self.request.GET.get("page", "1")
         try:
             page = pages.page(int(number) if number.isdecimal() and len(number) < 10 else 1)
         except EmptyPage:
             page = pages.page(pages.num_pages)
-        return super().get_context_data(**kwargs) | {"page": page, "wrong": wrong, "asked": self._asked()}
+        context = {"page": page, "wrong": wrong, "asked": self._asked(), "site": self.site}
+        return super().get_context_data(**kwargs) | context
 
     def _asked(self):
         """Return the query without its page number, for links to other pages."""

@@ -2,21 +2,23 @@
 
 from collections import defaultdict
 
-from django.conf import settings
 from django.contrib import messages
+from django.db.models import Exists, OuterRef
 from django.http import Http404
 from django.shortcuts import redirect
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext
 
-from chargers.models import ChargerGroup
+from chargers.models import ChargerGroup, Site
 from chargers.services import access
 from chargers.services.access import own, reaches_every_charger
 from commands.actions.intents import BY_NAME
 from commands.actions.table import ACTIONS
 from commands.api.filters import BatchItemFilter
-from commands.models import OUTCOMES, Batch, Schedule
+from commands.models import OUTCOMES, Batch, BatchItem, Schedule
 from commands.models.batch import SHOWN
 from commands.services import batches
+from core.http import zone
 from core.http.zone import written
 from dashboard import fleet, pickers, submission
 from dashboard.views.base import Listing, Page, form_values, without_empty
@@ -46,7 +48,10 @@ class Batches(OwnedByRequester, Listing):
     per_page = 25
 
     def rows(self):
-        return self.own(Batch.objects.select_related("schedule"))
+        """Return the batches, with `?site=` those with chargers that stand there."""
+        rows = self.own(Batch.objects.select_related("schedule"))
+        at_site = fleet.at_site(BatchItem.objects.filter(batch=OuterRef("pk")), self.at, "charger__")
+        return rows.filter(Exists(at_site)) if self.at else rows
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
@@ -108,6 +113,7 @@ class NewBatch(Page):
     def get_context_data(self, action, version="", values=None, error=None, **kwargs):
         spoken = submission.version_of(action, version)
         values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
+        self._use_zone_of(values.get("of_site"))
         fields = submission.fields(spoken, action, values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
@@ -125,15 +131,24 @@ class NewBatch(Page):
     def _from_fleet_page(self):
         """Return {"chargers_listed": ids} of the chargers that match the filters of the fleet page."""
         query = without_empty(self.request.GET)
-        if not {"search", "state"} & query.keys():
+        if not {"search", "state", "site"} & query.keys():
             return {}
-        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
+        site = fleet.site_of(self.request.user, query.get("site", ""))
+        if isinstance(site, Site) and not {"search", "state"} & query.keys():
+            return {"of_site": site.name}
+        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""), site)
         listed = list(rows.values_list("identity", flat=True)[: MAX_LISTED + 1])
         if len(listed) > MAX_LISTED:
             text = gettext("More than {limit} chargers match. Select them by site, group, vendor or model instead.")
             messages.info(self.request, text.format(limit=MAX_LISTED))
             return {}
         return {"chargers_listed": "\n".join(listed)}
+
+    def _use_zone_of(self, name):
+        """Read and show times in the zone of the site `name`, if the user may see it."""
+        site = access.sites(self.request.user).filter(name=name.replace("\0", "")).first() if name else None
+        if site:
+            zone.use(site.time_zone)
 
     def _groups(self):
         """Return the groups of the user and of their roles; all groups for a user with access to all chargers."""
@@ -143,6 +158,7 @@ class NewBatch(Page):
     def post(self, request, action, version=""):
         spoken = submission.version_of(action, version)
         values = form_values(request)
+        self._use_zone_of(values.get("of_site"))
         try:
             body = _body(spoken, action, values)
             if values.get("when", "now") == "now":
@@ -201,5 +217,5 @@ def timing(values):
     value = values.get(f"when_{values['when']}", "")
     if when == "every_seconds" and value.isdecimal() and len(value) < 10:
         value = int(value) * 60
-    zone = {"timezone": settings.TIME_ZONE_DISPLAY} if when == "crontab" else {}
-    return {"name": values.get("schedule_name", ""), when: value, **zone}
+    of_crontab = {"timezone": str(get_current_timezone())} if when == "crontab" else {}
+    return {"name": values.get("schedule_name", ""), when: value, **of_crontab}

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from chargers.models import Charger, Message
 from chargers.models.incidents import CLOSED
-from chargers.services import presence
+from chargers.services import access, presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
@@ -55,6 +55,7 @@ class ChargerPage(Page):
         self.also_watched = "&frames=1" if may_see_messages else ""
         return super().get_context_data(**kwargs) | {
             "connected": is_connected(charger),
+            "sees_site": self._sees_site(),
             "connectors": connectors,
             **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
             "commands": charger.commands.order_by("-pk")[:MAX_COMMANDS],
@@ -71,6 +72,13 @@ class ChargerPage(Page):
             "may_command": user.has_perm("commands.add_command"),
             **({} if self.is_live else tags.accepting(user, MAX_UNKNOWN, charger=charger)),
         }
+
+    def _sees_site(self):
+        """Return whether the user may see the page of the site of the charger."""
+        user, site = self.request.user, self.charger.site_id
+        return (
+            site is not None and user.has_perm("chargers.view_site") and access.sites(user).filter(pk=site).exists()
+        )
 
     def _keys(self):
         """Return the configuration keys; those from before an update to a version with components are not shown."""

@@ -38,6 +38,7 @@ class CommandPage(Page):
     def get_context_data(self, task_id, **kwargs):
         command = self.command(task_id)
         self.charger = command.charger
+        self.use_zone_of(self.charger)
         return super().get_context_data(**kwargs) | {
             "command": command,
             "payload": command.payload,

@@ -3,13 +3,12 @@
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
-from django.utils.timezone import activate, get_current_timezone
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
 
 from chargers.services import access
-from chargers.services.sites import by_id_or_name
 from core.http.errors import sentence
 from core.ocpp.timestamps import day_bounds
 from dashboard import fleet
@@ -17,7 +16,7 @@ from dashboard.flags import flags, issue_choices
 from dashboard.labels import FIELDS
 from dashboard.sentences import translated
 from dashboard.views import tags
-from dashboard.views.base import Listing, Page, form_values, without_empty
+from dashboard.views.base import Listing, Page, form_values
 from transactions.api.filters import TransactionFilter
 from transactions.api.serializers import CorrectionSerializer
 from transactions.models import Transaction
@@ -28,7 +27,7 @@ MAX_EVENTS = 200  # of one transaction on its page
 
 
 class ByDays(TransactionFilter):
-    """Add filters by ID tag in any case, by issue, and by days of the page's time zone, `last_day` included."""
+    """Add filters by ID tag in any case, by issue, and by days of the zone of the page, `last_day` included."""
 
     id_tag = filters.CharFilter(method="of_tag", strip=False)
     issue = filters.ChoiceFilter(method="with_issue", choices=list(DOUBTS.items()))
@@ -55,16 +54,6 @@ class Transactions(Listing):
     live_template = "dashboard/transactions_live.html"
     kinds = ("transaction", "connector", "charger")
     filterset_class = ByDays
-
-    def setup(self, request, *args, **kwargs):
-        """Use the time zone of the site that is asked for, until the end of the request (`core.http.zone`)."""
-        super().setup(request, *args, **kwargs)
-        text = without_empty(request.GET).get("site", "")
-        self.site = (
-            by_id_or_name(access.sites(request.user), text) if text and request.user.is_authenticated else None
-        )
-        if self.site:
-            activate(self.site.time_zone)
 
     def rows(self):
         return self.within(Transaction.objects.select_related("charger"))
@@ -170,7 +159,9 @@ class CorrectTransaction(Page):
 
 
 def find_transaction(page, pk):
-    session = page.within(Transaction.objects.select_related("charger", "superseded_by")).filter(pk=pk).first()
+    rows = Transaction.objects.select_related("charger__site", "superseded_by")
+    session = page.within(rows).filter(pk=pk).first()
     if session is None:
         raise Http404(gettext("There is no transaction {pk}.").format(pk=pk))
+    page.use_zone_of(session.charger)
     return session

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -11,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow, Strict
+from chargers.services import access
 from commands.actions import intents
 from commands.actions.table import NAMES
 from commands.api.serializers.commands import SubmissionSerializer, task_url
@@ -220,7 +222,9 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         min_length=1,
         max_length=MAX_LISTED,
     )
-    timezone = serializers.CharField(default="UTC", max_length=63)
+    timezone = serializers.CharField(
+        required=False, max_length=63, help_text="Default: the zone of the site in `filter`, or else UTC."
+    )
     every_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=60, max_value=366 * 86400)
 
     class Meta:
@@ -248,6 +252,8 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         columns = super().validate(
             fields if chooses_anew or not self.partial else fields | cast(Schedule, self.instance).chosen
         )
+        if not self.partial and "timezone" not in columns:
+            columns["timezone"] = self._zone(columns["chosen"])
         try:
             row = self._merged(columns)
             row.clean()
@@ -258,6 +264,12 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             raise serializers.ValidationError({"payload": [str(error)]}) from error
         batches.check(request.intent, batches.candidates(self.context["request"].user, request.chosen))
         return columns
+
+    def _zone(self, chosen: batches.Chosen) -> Any:
+        """Return the time zone of the site that the filter names, UTC without one."""
+        name = chosen.get("filter", {}).get("site")
+        site = access.sites(self.context["request"].user).filter(name=name).first() if name else None
+        return site.time_zone if site else ZoneInfo("UTC")
 
     def _merged(self, columns: dict[str, Any]) -> Schedule:
         names = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []

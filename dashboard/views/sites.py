@@ -1,7 +1,5 @@
 """Pages of sites: the list with the map, one site, its form, its users, and chargers that are put at sites."""
 
-from datetime import datetime
-
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -70,6 +68,11 @@ def _map():
     return {"tiles": tiles, "attribution": settings.MAP_TILES_ATTRIBUTION if tiles else BASE_MAP}
 
 
+def _counted(site, counts):
+    """Return the `SiteState` of `site` of the `fleet.counts` of its chargers."""
+    return sites.SiteState(site, {state: counts[name] for state, name in enumerate(fleet.STATES) if counts[name]})
+
+
 def _on_map(state):
     """Return what `map.js` shows of a site."""
     site = state.site
@@ -115,7 +118,7 @@ class SitePage(OfSite, Fleet):
         may_share = _may_share(user)
         return context | {
             "site": site,
-            "now": datetime.now(site.time_zone),
+            "places": [_on_map(_counted(site, context["counts"]))] if site.latitude is not None else [],
             "open_sessions": sites.open_sessions(user, [site]).get(site.pk, 0) if may_see_sessions else None,
             "map": _map(),
             "may_change": user.has_perm("chargers.change_site"),

@@ -32,14 +32,14 @@
   const size = () => [box.clientWidth, box.clientHeight];
   const onScreen = ([x, y]) => { const [w, h] = size(); return [w / 2 + (x - view.x) * view.scale, h / 2 + (y - view.y) * view.scale]; };
 
-  function fit(points) {
+  function fit(points, closest = box.dataset.tiles ? NEAR : NEAR / 32) {
     if (!points.length) return;
     const [w, h] = size(), xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     view.x = (left + right) / 2;
     view.y = (top + bottom) / 2;
     const wanted = Math.min((w - 80) / Math.max(right - left, 1e-9), (h - 80) / Math.max(bottom - top, 1e-9));
-    view.scale = Math.max(MIN_SCALE, Math.min(box.dataset.tiles ? NEAR : NEAR / 32, wanted));
+    view.scale = Math.max(MIN_SCALE, Math.min(closest, wanted));
   }
 
   function zoom(factor, [px, py] = size().map((length) => length / 2)) {
@@ -111,7 +111,7 @@
       label.textContent = places.length === 1 ? places[0].name.slice(0, 24) : `${places[0].name.slice(0, 18)} +${places.length - 1}`;
       made.append(label);
     }
-    if (places.length > 1) made.addEventListener("click", () => { fit(places.map((place) => project(place.at))); draw(); });
+    if (places.length > 1) made.addEventListener("click", () => { fit(places.map((place) => project(place.at)), MAX_SCALE); draw(); });
     return made;
   }
 
@@ -130,9 +130,10 @@
 
   async function drawBase() {
     if (box.dataset.tiles) return;
-    const answer = await fetch(box.dataset.base);
-    if (!answer.ok) return;
-    const { land, borders } = await answer.json();
+    const answer = await fetch(box.dataset.base).catch(() => null);  // the page may be left meanwhile
+    const outlines = answer?.ok ? await answer.json().catch(() => null) : null;
+    if (!outlines) return;
+    const { land, borders } = outlines;
     base.append(element("path", { class: "land", d: path(land, true) }), element("path", { class: "border", d: path(borders, false) }));
     box.dataset.drawn = "1";
   }

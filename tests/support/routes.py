@@ -28,7 +28,8 @@ def rest_lists() -> dict[str, type[GenericAPIView]]:
         view = getattr(callback, "cls", object)
         if path.startswith(API) and issubclass(view, GenericAPIView) and issubclass(view, ListModelMixin):
             resource = path.removeprefix(API).removesuffix("/")
-            if not set("<>()") & set(resource):
+            is_list = "get" in (getattr(callback, "actions", None) or {"get": ""})
+            if is_list and not set("<>()") & set(resource):
                 found[resource] = view
     return found
 

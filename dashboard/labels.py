@@ -29,6 +29,11 @@ LABELS = {
     # lines of an imported file
     "new": gettext_lazy("New"),
     "changed": gettext_lazy("Changed"),
+    # states of power limits and of the chargers that keep them
+    "active": gettext_lazy("In force"),
+    "removing": gettext_lazy("Being removed"),
+    "ended": gettext_lazy("Ended"),
+    "installed": gettext_lazy("Installed"),
     # outcomes of commands
     "answered": gettext_lazy("Answered"),
     "call_error": gettext_lazy("Call error"),
@@ -123,6 +128,11 @@ PARAMETERS = {
 # Names of filters of lists, and of members of REST that a form sends.
 FIELDS = {
     "charger_id": gettext_lazy("Charger"),
+    "evse_id": gettext_lazy("Part of the charger"),
+    "amount": gettext_lazy("At most"),
+    "weekdays": gettext_lazy("Days"),
+    "from_time": gettext_lazy("From"),
+    "until_time": gettext_lazy("Until"),
     "connector_id": gettext_lazy("Connector"),
     "id_tag": gettext_lazy("ID tag"),
     "status": gettext_lazy("Status"),

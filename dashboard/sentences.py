@@ -493,6 +493,17 @@ SENTENCES = (
     _("See its variables and monitoring events."),
     _("A part of this system does not work."),
     _("The text says what to do."),
+    # power limits, see `commands.services.power_limits`
+    _("This limit was removed before."),
+    _("The charger takes {most} periods in a schedule, and its limits need {number}."),
+    _("Name at least one day, from 1, Monday, to 7, Sunday."),
+    _("Send both from_time and until_time, or neither."),
+    _("Leave out both times for the whole day."),
+    _("Give exactly one of site and charger_id."),
+    _("A limit of a site is one of whole chargers: leave it out."),
+    _("Charger not found"),
+    _("The charger answered {status}."),
+    _("The command ended as {outcome}{code}."),
 )
 # Sentences of libraries that have no translations: those of Django about missing rows, and of the JSON schemas.
 OF_LIBRARIES = (

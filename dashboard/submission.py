@@ -15,9 +15,11 @@ from commands.api.serializers.batches import BatchRequestSerializer, ScheduleSer
 from commands.models import FINISHED
 from commands.services import batches, schedules, submission
 from commands.services.origin import Origin
+from core.db import sealing
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
+from dashboard import jobs
 from dashboard.forms import NotAnObject, fields_of, payload_of
 from dashboard.labels import PARAMETERS
 from dashboard.sentences import translated
@@ -54,12 +56,12 @@ def version_of(name, subprotocol=""):
     raise Http404(gettext("There is no command {action}.").format(action=name))
 
 
-def fields(version, name, values, error):
+def fields(version, name, values, error, charger=None):
     """Return the fields of the form of an intent or an action, see `fields_of`."""
     made = fields_of(known(version, name), values, error)
     for field in made if name in BY_NAME else ():
         field.label = PARAMETERS[field.name]
-    return made
+    return jobs.choose(name, made, charger)
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def refusing():
         raise Refused(f"{wrong} {NOTHING_SUBMITTED}", 503) from error
 
 
-def _count(user):
+def count(user):
     """Count one command of `user` in this minute; raise `Refused` above API_COMMANDS_PER_MINUTE."""
     if wait := access.count_command(user):
         raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
@@ -97,14 +99,23 @@ def submit(user, charger, name, values, written=""):
     """
     known(charger.version, name)
     with refusing():
-        _count(user)
+        count(user)
         return _submit(user, charger, intent_of(name, payload(charger.version, name, values, written)))
+
+
+def check(charger, name, values, written=""):
+    """Return the parameters of the intent or the action `name` that a form stands for; raise `Refused` if invalid."""
+    known(charger.version, name)
+    with refusing():
+        wanted = payload(charger.version, name, values, written)
+        batches.check(intent_of(name, wanted), [charger], is_batch=False)
+        return wanted
 
 
 def submit_intent(user, charger, intent):
     """Submit `intent` for `charger`; return the `Command`, or raise `Refused`."""
     with refusing():
-        _count(user)
+        count(user)
         return _submit(user, charger, intent)
 
 
@@ -122,7 +133,7 @@ def refuse_read_only(variable):
 def resubmit(user, former):
     """Submit the finished command `former` again, as a new command; raise `Refused`."""
     with refusing():
-        _count(user)
+        count(user)
         if former.state != FINISHED:
             raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
         payload_for_retry, origin = submission.payload_for_retry(former), Origin(user.get_username())
@@ -133,17 +144,49 @@ def resubmit(user, former):
 def submit_batch(user, body):
     """Create the `Batch` of the `body` of an API request; raise `Refused`."""
     with refusing():
-        _count(user)
+        count(user)
         serializer = BatchRequestSerializer(data=body)
         serializer.is_valid(raise_exception=True)
         wanted = batches.BatchRequest(**serializer.validated_data)
         return batches.submit(wanted, user, Origin(user.get_username()))
 
 
+def preview(request, body, when):
+    """Return the chargers of the `body` of an API request, and of a schedule with `when`; raise `Refused`."""
+    with refusing():
+        if when:
+            serializer = ScheduleSerializer(data=body | when, context={"request": request})
+            serializer.is_valid(raise_exception=True)
+            return batches.choose(request.user, serializer.validated_data["chosen"], body["only_connected"])
+        serializer = BatchRequestSerializer(data=body)
+        serializer.is_valid(raise_exception=True)
+        wanted = batches.BatchRequest(**serializer.validated_data)
+        chargers = batches.choose(request.user, wanted.chosen, wanted.only_connected)
+        if not chargers:
+            raise batches.NoChargerMatches(wanted.chosen)
+        batches.check(wanted.intent, chargers)
+        return chargers
+
+
+def repeat_batch(user, batch):
+    """Create a `Batch` of the command of `batch` for the chargers for which it failed; raise `Refused`."""
+    with refusing():
+        count(user)
+        chosen = {"chargers": list(batches.failed(batch))}
+        if not chosen["chargers"]:
+            raise Conflict(gettext("The command of this batch has failed for no charger."))
+        same = {"spread_seconds": batch.spread_seconds, "timeout": batch.timeout, "note": batch.note}
+        try:
+            wanted = batches.BatchRequest(batch.wanted(), chosen, **same)
+        except sealing.Unreadable as error:
+            raise Conflict(str(error)) from error
+        return batches.submit(wanted, user, Origin(user.get_username()))
+
+
 def schedule(request, body):
     """Create the `Schedule` of the `body` of an API request; raise `Refused`."""
     with refusing():
-        _count(request.user)
+        count(request.user)
         serializer = ScheduleSerializer(data=body, context={"request": request})
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
@@ -153,7 +196,7 @@ def schedule(request, body):
 def change_schedule(request, schedule, body):
     """Change `schedule` by the `body` of a PATCH of the API; raise `Refused`."""
     with refusing():
-        _count(request.user)
+        count(request.user)
         serializer = ScheduleSerializer(schedule, data=body, partial=True, context={"request": request})
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
@@ -163,7 +206,7 @@ def change_schedule(request, schedule, body):
 def run_schedule(user, schedule):
     """Create a batch of `schedule` now, with the rights of `user`; return the `Batch`, or raise `Refused`."""
     with refusing():
-        _count(user)
+        count(user)
         return batches.submit(schedules.request_of(schedule), user, Origin(user.get_username()))
 
 

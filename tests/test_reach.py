@@ -210,6 +210,10 @@ ROWS = {
     Refusal: [
         *((f"{API}/refused-chargers/{{}}/", "get"), (f"{API}/refused-chargers/{{}}/add/", "post")),
     ],
+    PowerLimit: [
+        *(("/limits/{}/", "get"), ("/limits/{}/remove/", "get"), ("/limits/{}/remove/", "post")),
+        ("/curves/limits/{}.json", "get"),
+    ],
     Charger: [(f"/admin/chargers/charger/{{}}/{page}/", "get") for page in ("change", "delete", "history")],
 }
 
@@ -254,3 +258,12 @@ def test_a_form_for_many_chargers_does_not_name_a_charger_out_of_reach(scoped, a
         assert far == gone
     assert not Batch.objects.exists()
     assert not Schedule.objects.exists()
+
+
+def test_the_form_of_a_power_limit_does_not_name_a_charger_out_of_reach(scoped):
+    for fields in ({}, {"amount": "6"}, {"amount": "6", "day1": "on", "confirmed": "1"}, {"change": "1"}):
+        for named in ({"charger": "{}"}, {"chargers_listed": f"{NEAR}\n{{}}"}):
+            forms = {name: fields | {key: text.format(name) for key, text in named.items()} for name in (FAR, GONE)}
+            far, gone = (reply(scoped.post("/limits/new/", form), name) for name, form in forms.items())
+            assert far == gone
+    assert PowerLimit.objects.filter(created_by="bob").count() == 0

@@ -65,7 +65,9 @@ def reset_by_rest(client, charger):
 
 
 def reset_on_a_page(client, charger):
-    return client.post(reverse("dashboard:submit", args=[charger.identity, "Reset"]), {"type": "Soft"})
+    return client.post(
+        reverse("dashboard:submit", args=[charger.identity, "Reset"]), {"type": "Soft", "confirmed": "1"}
+    )
 
 
 def revoke_in_admin(client, charger):

@@ -3,7 +3,7 @@
 import logging
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -21,7 +21,7 @@ from chargers.services import access, audit, presence
 from commands import sql
 from commands.actions.base import Action
 from commands.actions.table import ACTIONS, action_of, encode
-from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
+from commands.models import ANSWERED, FINISHED, NOT_SEEN, QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import CANCELLED, CREATED, REFUSED, WAITING
 from commands.models.wanted import columns_of
 from commands.services import creation, submission
@@ -151,12 +151,13 @@ def _filtered(reachable: QuerySet[Charger], wanted: Filter) -> QuerySet[Charger]
     return rows.order_by("pk")
 
 
-def check(intent: object, chargers: Sequence[Charger]) -> Version:
+def check(intent: object, chargers: Sequence[Charger], is_batch: bool = True) -> Version:
     """Check `intent` with the first charger of each OCPP version that can express it; return one of these versions.
 
     Without chargers every version with commands is checked. A version can express an action if it has it, and if the
     payload is valid there. Chargers of other versions are refused when they are due. Raises `schemas.Violation` if no
-    version can express it, or if one of these chargers could not get the command, before any row is created.
+    version can express it, or if one of these chargers could not get the command, before any row is created. A batch
+    may have no secret, because each charger needs its own.
     """
     firsts: dict[Version, Charger | None] = {} if chargers else dict.fromkeys(ACTIONS)
     for charger in chargers:
@@ -170,6 +171,8 @@ def check(intent: object, chargers: Sequence[Charger]) -> Version:
     if not able:
         raise violations[0]
     for _, first, action, payload, completed in able:
+        if is_batch:
+            _refuse_secret(action, payload)
         _check_command(first, action, payload, completed)
     return able[0][0]
 
@@ -187,14 +190,14 @@ def _completed(version: Version, intent: object, charger: Charger | None) -> tup
     return action, payload, completed
 
 
-def _check_command(charger: Charger | None, action: Action, payload: JSON, completed: JSON) -> None:
-    """Raise `schemas.Violation` if OCPP forbids to send the command to `charger`.
-
-    A secret is refused, because each charger needs its own, and so is a placeholder of one.
-    """
+def _refuse_secret(action: Action, payload: JSON) -> None:
     stored = action.stored(payload)
     if any(stored.get(member) != value for member, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
+
+
+def _check_command(charger: Charger | None, action: Action, payload: JSON, completed: JSON) -> None:
+    """Raise `schemas.Violation` if OCPP forbids to send the command to `charger`, or for a hidden secret."""
     creation.refuse_hidden(action.name, payload)
     if charger:
         list(action.check(completed, charger))
@@ -236,6 +239,40 @@ def _refuse_too_many(by: str, number: int) -> None:
         raise Busy(
             f"{waiting} chargers of your batches are waiting already. At most {MAX_WAITING} may wait.", seconds
         )
+
+
+SUCCEEDED = ("Accepted", "Unlocked", "Scheduled", "RebootRequired", "AcceptedCanceled")  # statuses of answers
+OF_COMMAND = ("state", "outcome", "confirmation", "response")  # by which `failed` decides
+
+
+def failed(batch: Batch) -> Iterator[str]:
+    """Yield the ids of the chargers of `batch` whose command did not succeed.
+
+    It was refused or cancelled, was not answered with success, or its effect was not seen. A simulated reply counts
+    as no answer.
+    """
+    names = ("charger__identity", "state", *(f"command__{name}" for name in OF_COMMAND))
+    for identity, state, *command in batch.items.order_by("pk").values_list(*names).iterator():
+        if state in (REFUSED, CANCELLED) or _has_failed(*command):
+            yield identity
+
+
+def _has_failed(state: str | None, outcome: str | None, confirmation: str | None, response: Any) -> bool:
+    if state != FINISHED:
+        return False
+    if outcome != ANSWERED or confirmation == NOT_SEEN:
+        return True
+    return any(status not in SUCCEEDED for status in _statuses(response))
+
+
+def _statuses(response: Any) -> list[str]:
+    """Return the status of an answer, and those of its parts, as SetVariables has them."""
+    members = response if isinstance(response, dict) else {}
+    parts = [
+        part for value in members.values() if isinstance(value, list) for part in value if isinstance(part, dict)
+    ]
+    found = [members.get("status"), *(part.get("attributeStatus") for part in parts)]
+    return [status for status in found if isinstance(status, str)]
 
 
 # --- once a second, in one of the workers ----------------------------------------------------

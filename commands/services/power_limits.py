@@ -322,8 +322,10 @@ def _intent(row: LimitedPlace, charger: Charger, target: Target, now: datetime) 
     place = Place(row.profile_id, _stack_level(row, known.max_stack_level), row.evse_id)
     made = power_curves.profile(target.parts, unit, zone_of(charger.site), now, place)
     if known.max_periods is not None and len(made.periods) > known.max_periods:
-        message = f"The charger takes {known.max_periods} periods in a schedule, and its limits need"
-        raise Violation("", f"{message} {len(made.periods)}.", "")
+        message = (
+            f"The charger takes {known.max_periods} periods in a schedule, and its limits need {len(made.periods)}."
+        )
+        raise Violation("", message, "")
     return made
 
 

@@ -16,8 +16,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_lazy, override
 
 from chargers.models import Connector
-from commands.models import Command
+from commands.models import Command, PowerLimit
+from commands.models.power_limits import EVERY_DAY
 from commands.models.wanted import Wanted
+from commands.services.power_curves import Part
+from commands.services.power_limits import Kept
 from dashboard import flags as flagged
 from dashboard import places, report_tables
 from dashboard.forms import BOOLEANS
@@ -56,6 +59,7 @@ SCRIPT_TEXTS = (
     gettext_lazy("Energy"),
     gettext_lazy("State of charge"),
     gettext_lazy("Time"),
+    gettext_lazy("Limit"),
 )
 
 
@@ -249,6 +253,72 @@ def field_label(name: str) -> Any:
 def sentence(text: object) -> str:
     """Translate a sentence of a layer below the pages, see `dashboard.sentences`."""
     return translated(text)
+
+
+def amount_of(limit: PowerLimit, part: Part | None = None) -> str:
+    """Format a power limit, or one charger's part of it, as 6 A or 4.1 kW."""
+    value = (part or Part(limit)).amount_in(limit.unit)
+    value, unit = (value, "A") if limit.unit == "A" else (value / 1000, "kW")
+    digits = 0 if value == int(value) else 1 if unit == "A" else 2
+    return f"{number_format(round(value, digits), digits)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def amount(limit: PowerLimit) -> str:
+    """Format a power limit as 6 A or 4.1 kW."""
+    return amount_of(limit)
+
+
+@register.filter
+def part(kept: Kept) -> str:
+    """Format the part of a power limit that a charger keeps."""
+    return amount_of(kept.part.limit, kept.part)
+
+
+@register.filter
+def kept_state(kept: Kept) -> Any:
+    """Translate whether a charger keeps its part of a power limit."""
+    return LABELS[kept.state]
+
+
+@register.filter
+def limit_unit(limit: PowerLimit) -> str:
+    """Return the unit in which a page shows a power limit."""
+    return "A" if limit.unit == "A" else "kW"
+
+
+@register.filter
+def limited_place(limit: PowerLimit) -> str:
+    """Name the site, the charger or the part of a charger that a power limit is for."""
+    if limit.charger is None:
+        return gettext("Site {name}").format(name=limit.site)
+    if not limit.evse_id:
+        return str(limit.charger)
+    has_evses = limit.charger.version.has_evses
+    return f"{limit.charger}, {places.name_of(has_evses, limit.evse_id, 0 if has_evses else limit.evse_id)}"
+
+
+@register.filter
+def times(limit: PowerLimit) -> str:
+    """Describe when a power limit holds, such as Mon–Fri 18:00–22:00."""
+    if limit.is_constant:
+        return gettext("always")
+    days = gettext("daily") if len(limit.weekdays) == len(EVERY_DAY) else _days(sorted(limit.weekdays))
+    if limit.from_time is None or limit.until_time is None:
+        return days
+    return f"{days} {limit.from_time:%H:%M}–{limit.until_time:%H:%M}"
+
+
+def _days(numbers: list[int]) -> str:
+    """Name days of the week, successive ones as a range."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    names = {number: str(WEEKDAYS_ABBR[number - 1]) for number in numbers}
+    return ", ".join("–".join(dict.fromkeys([names[run[0]], names[run[-1]]])) for run in runs)
 
 
 @register.filter

@@ -6,10 +6,11 @@ from django.contrib import messages
 from django.db.models import Exists, OuterRef
 from django.http import Http404
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext
 
-from chargers.models import ChargerGroup, Site
+from chargers.models import Charger, ChargerGroup, Site
 from chargers.services import access
 from chargers.services.access import own, reaches_every_charger
 from commands.actions.intents import BY_NAME
@@ -20,8 +21,10 @@ from commands.models.batch import SHOWN
 from commands.services import batches
 from core.http import zone
 from core.http.zone import written
-from dashboard import fleet, pickers, submission
+from dashboard import fleet, jobs, pickers, submission
+from dashboard.labels import LABELS
 from dashboard.views.base import Listing, Page, form_values, without_empty
+from dashboard.views.limits import confirmation
 
 MAX_LISTED = 2000  # chargers that a form is prefilled with
 FILTERS = ("site", "group", "vendor", "model", "firmware_version", "search")
@@ -82,11 +85,13 @@ class BatchPage(OwnedByRequester, Listing):
     def get_context_data(self, pk, **kwargs):
         self.batch = self.find(Batch.objects.select_related("schedule"), pk)
         self.batch.counts = self.batch.progress()
-        may_cancel = self.request.user.has_perm("commands.add_command") and not self.batch.cancelled_at
+        may_command = self.request.user.has_perm("commands.add_command")
+        may_cancel = may_command and not self.batch.cancelled_at
         return super().get_context_data(**kwargs) | {
             "batch": self.batch,
             "payload": self.batch.payload,
             "may_cancel": may_cancel and not self.batch.finished_at,
+            "may_repeat": may_command and self.batch.finished_at and any(batches.failed(self.batch)),
             "states": SHOWN,
             "outcomes": OUTCOMES,
         }
@@ -102,6 +107,36 @@ class CancelBatch(OwnedByRequester, Page):
         done = gettext("Batch cancelled. Commands that were already sent continue.")
         messages.info(request, done if was_cancelled else gettext("The batch had already finished."))
         return redirect("dashboard:batch", pk)
+
+
+class RepeatBatch(OwnedByRequester, Page):
+    """Ask before a command is sent again to the chargers of a batch for which it failed; POST makes the new batch."""
+
+    permission_required = "commands.add_command"
+    template_name = "dashboard/confirm.html"
+
+    def get_context_data(self, pk, **kwargs):
+        batch = self.find(Batch.objects.all(), pk)
+        failed = list(batches.failed(batch))
+        chargers = self.within(Charger.objects.filter(identity__in=failed), "pk").order_by("identity")
+        action = batch.command_name
+        return (
+            super().get_context_data(**kwargs)
+            | confirmation(chargers)
+            | {
+                "heading": gettext("Repeat {action}").format(action=LABELS.get(action, action)),
+                "effect": jobs.effect(action, batch.payload),
+                "back": reverse("dashboard:batch", args=[batch.pk]),
+            }
+        )
+
+    def post(self, request, pk):
+        batch = self.find(Batch.objects.all(), pk)
+        try:
+            return redirect("dashboard:batch", submission.repeat_batch(request.user, batch).pk)
+        except submission.Refused as refused:
+            messages.error(request, refused.message)
+            return redirect("dashboard:batch", pk)
 
 
 class NewBatch(Page):
@@ -159,10 +194,15 @@ class NewBatch(Page):
         spoken = submission.version_of(action, version)
         values = form_values(request)
         self._use_zone_of(values.get("of_site"))
+        if "change" in values:
+            return self.render_to_response(self.get_context_data(action, version, values))
         try:
             body = _body(spoken, action, values)
             if values.get("when", "now") == "now":
                 _refuse_contradiction(values)
+            if "confirmed" not in values:
+                return self._confirm(action, body, values)
+            if values.get("when", "now") == "now":
                 return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
             made = submission.schedule(request, body | timing(values))
         except submission.Refused as refused:
@@ -171,6 +211,24 @@ class NewBatch(Page):
         text = gettext("{name} is scheduled. First run: {time}.")
         messages.info(request, text.format(name=made.name, time=written(made.next_run_at)))
         return redirect("dashboard:batches")
+
+    def _confirm(self, action, body, values):
+        """Say what will happen to how many chargers, and ask; raise `Refused` for invalid values."""
+        is_later = values.get("when", "now") != "now"
+        chargers = submission.preview(self.request, body, timing(values) if is_later else {})
+        self.template_name = "dashboard/confirm.html"
+        kept = [(name, value) for name, value in values.items() if name not in ("csrfmiddlewaretoken", "confirmed")]
+        later = gettext("It is sent by schedule. The chargers are selected then; these are those of now.")
+        context = Page.get_context_data(self) | confirmation(chargers)
+        context |= {
+            "heading": gettext("Send {action}").format(action=LABELS.get(action, action)),
+            "effect": jobs.effect(action, body["payload"]),
+            "kept": kept,
+            "notes": [later] if is_later else [],
+            "may_change": True,
+            "goes_to": self.request.path,
+        }
+        return self.render_to_response(context)
 
 
 def _body(version, action, values):

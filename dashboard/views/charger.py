@@ -1,9 +1,7 @@
 """The page of a charger: its details, its state, and the commands that can be sent to it."""
 
-from typing import Any
-
 from django.shortcuts import redirect
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from chargers.models import Charger, Message
@@ -12,22 +10,13 @@ from chargers.services import access, presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
-from dashboard import fleet, pickers, readiness, schedules, submission
-from dashboard.views import tags
+from dashboard import fleet, jobs, pickers, readiness, schedules, submission
+from dashboard.labels import LABELS
+from dashboard.views import limits, tags
 from dashboard.views.base import Page, form_values
 
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS, MAX_INCIDENTS, MAX_UNKNOWN = 12, 8, 50, 50, 5, 5  # rows shown
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
-# Links to prefilled forms of frequent commands: (label, intent or action, values of the form).
-SHORTCUTS: tuple[tuple[Any, str, dict[str, str]], ...] = (
-    (gettext_lazy("Soft reset"), "reset", {"is_immediate": "false"}),
-    (gettext_lazy("Request status"), "trigger", {"message": "StatusNotification"}),
-    (gettext_lazy("Read configuration"), "read_configuration", {}),
-    (gettext_lazy("Unlock connector"), "unlock", {"evse_id": "1"}),
-    (gettext_lazy("Start charging"), "start", {"evse_id": "1"}),
-    (gettext_lazy("Set inoperative"), "availability", {"evse_id": "0", "is_operative": "false"}),
-    (gettext_lazy("Set operative"), "availability", {"evse_id": "0", "is_operative": "true"}),
-)
 
 
 def is_connected(charger: Charger) -> bool:
@@ -67,7 +56,8 @@ class ChargerPage(Page):
             "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
             if may_see_messages and not self.is_live
             else (),
-            "shortcuts": [shortcut for shortcut in SHORTCUTS if schema_of(charger.version, shortcut[1])],
+            "jobs": [job for job in jobs.JOBS if schema_of(charger.version, job.intent)],
+            **(limits.of_charger_page(charger) if user.has_perm("commands.view_command") else {}),
             "actions": ACTIONS[charger.version],
             "may_command": user.has_perm("commands.add_command"),
             **({} if self.is_live else tags.accepting(user, MAX_UNKNOWN, charger=charger)),
@@ -138,13 +128,15 @@ class SubmitPage(Page):
     def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)
         values = self.request.GET.dict() if values is None else values
-        fields = submission.fields(self.charger.version, action, values, error)
+        fields = submission.fields(self.charger.version, action, values, error, self.charger)
         shown = {field.name for field in fields if field.error}
         return super().get_context_data(**kwargs) | {
             "action": action,
             "fields": fields,
             "pickers": pickers.add(fields, self.charger),
             "connected": is_connected(self.charger),
+            "effect": jobs.effect(action, {}) if action not in jobs.SWITCHES and action in jobs.PLAIN else "",
+            "asks": jobs.needs_confirmation(action),
             "written": written,
             "error": error if error and error.field not in shown else None,
         }
@@ -153,9 +145,28 @@ class SubmitPage(Page):
         charger = self.known_charger(charger_id)
         values = form_values(request)
         written = values.pop("written", "")
+        if "change" in values:
+            return self.render_to_response(self.get_context_data(charger_id, action, values, written))
         try:
+            if jobs.needs_confirmation(action) and "confirmed" not in values:
+                return self._confirm(charger, action, values, written)
             command = submission.submit(request.user, charger, action, values, written)
         except submission.Refused as refused:
             context = self.get_context_data(charger_id, action, values, written, refused)
             return self.render_to_response(context, status=refused.status)
         return redirect("dashboard:command", command.task_id)
+
+    def _confirm(self, charger, action, values, written):
+        """Say what the command does, and ask; raise `Refused` for invalid values."""
+        payload = submission.check(charger, action, values, written)
+        self.charger, self.template_name = charger, "dashboard/confirm.html"
+        kept = [(name, value) for name, value in values.items() if name != "csrfmiddlewaretoken"]
+        context = Page.get_context_data(self) | limits.confirmation([charger])
+        context |= {
+            "heading": gettext("Send {action}").format(action=LABELS.get(action, action)),
+            "effect": jobs.effect(action, payload),
+            "kept": [*kept, *([("written", written)] if written else [])],
+            "may_change": True,
+            "goes_to": self.request.path,
+        }
+        return self.render_to_response(context)

@@ -49,7 +49,7 @@ def test_an_action_of_a_chosen_version_goes_to_chargers_of_that_version(api):
     assert '<optgroup label="OCPP 2.0.1">' in chosen and 'value="Reset/ocpp2.0.1"' in chosen
     form = api.get("/batches/new/Reset/ocpp2.0.1/").content.decode()
     assert '<option value="Reset/ocpp2.0.1" selected>' in form and "OnIdle" in form
-    answer = api.post("/batches/new/Reset/ocpp2.0.1/", {"type": "OnIdle", "of_search": "CP-"})
+    answer = api.post("/batches/new/Reset/ocpp2.0.1/", {"type": "OnIdle", "of_search": "CP-", "confirmed": "1"})
     assert batches.release() == 2
     assert Command.objects.get().charger == new
     page = api.get(answer.headers["Location"]).content.decode()

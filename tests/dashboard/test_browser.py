@@ -172,7 +172,9 @@ def test_a_command_is_sent_by_its_form_and_its_answer_is_shown_live(page, live):
     charger_id = an_id()
     with live.charger(charger_id, Reset={"status": "Accepted"}):
         page.goto(f"/chargers/{charger_id}/")
-        page.get_by_role("link", name="Soft reset").click()
+        page.get_by_role("link", name="Restart").click()
+        page.get_by_role("button", name="Send Restart").click()
+        has(page.locator("main"), "This is sent to 1 charger.")
         page.get_by_role("button", name="Send Restart").click()
         has(page.locator(".timeline"), "Answered")
         has(page.locator("h1"), "Accepted")
@@ -195,9 +197,11 @@ def test_a_batch_is_created_and_finishes(page, live):
         page.goto("/batches/")
         page.get_by_role("button", name="Select chargers").click()
         page.get_by_label("Or charger IDs").fill(f"{answering}\n{silent}")
-        page.get_by_label("At once").select_option("No")
+        page.get_by_label("At once").select_option("After sessions have ended in order")
         page.get_by_label("Response timeout").fill("2")
         page.get_by_role("button", name="Send or schedule Restart").click()
+        has(page.locator("main"), "This is sent to 2 chargers.")
+        page.get_by_role("button", name="Send Restart").click()
         has(page.locator("h1"), "Finished")
     has(page.locator("tr", has_text=answering), "Accepted")
     has(page.locator("tr", has_text=silent), "simulated")
@@ -411,7 +415,8 @@ def paths(live):
         f"/notification-rules/{rule}/",
         *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/submit/SetChargingProfile/"),
         *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
-        *("/batches/", "/batches/new/reset/"),
+        *("/batches/", "/batches/new/reset/", "/batches/settings/", "/limits/", "/limits/new/"),
+        f"/limits/new/?charger={charger_id}",
         *(f"/commands/{task['task_id']}/" for task in (answered, simulated)),
     ]
 

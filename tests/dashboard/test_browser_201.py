@@ -66,8 +66,8 @@ def paths_of(station, live):
         "charger": charger,
         "session": f"/transactions/{session['transaction_id']}/",
         "variables": f"{charger}variables/",
-        "start": f"{charger}ask/RequestStartTransaction/",
-        "set": f"{charger}ask/SetVariables/",
+        "start": f"{charger}submit/RequestStartTransaction/",
+        "set": f"{charger}submit/SetVariables/",
         "batch": "/batches/new/Reset/ocpp2.0.1/",
     }
 

@@ -17,7 +17,7 @@ GERMAN = LOCALE / "de" / "LC_MESSAGES"
 ENGLISH = LOCALE / "en" / "LC_MESSAGES"
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{[\w.]+\}|</?code>|&\w+;")
 # Words of templates that are the same in all languages.
-INTERNATIONAL = {"API", "Wh"}
+INTERNATIONAL = {"API", "Wh", "kW"}
 
 
 def german():
@@ -126,7 +126,7 @@ def test_scripts_show_only_texts_that_a_page_gives_them():
 SHOWN = (
     *("refusals.py", "acceptance.py", "filters.py", "corrections.py", "export.py", "submission.py", "batches.py"),
     *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "handshake.py", "values.py"),
-    "onboarding.py",
+    *("onboarding.py", "power_limits.py"),
 )
 CALLS = {
     *("APIException", "Busy", "Conflict", "Fault", "Occupied", "Refused", "TooMany", "Unavailable", "Unreadable"),

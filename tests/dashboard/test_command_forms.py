@@ -65,7 +65,7 @@ def test_every_command_of_ocpp_2_0_1_is_sent_by_its_form(api, action, settings):
     for name in tree.get("properties", {}):
         assert (f'name="{name}' in page or f">{name}" in page) == (name != "customData")
     payload = a_payload(tree) | MEANINGFUL.get(action, {})
-    answer = api.post(path, form_values(payload))
+    answer = api.post(path, form_values(payload) | {"confirmed": "1"})
     assert answer.status_code == 302, answer.context["error"] or answer.content.decode()
     command = Command.objects.get()
     assert command.action == action

@@ -26,7 +26,7 @@ def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
 
 # The command of each button of a charger's page, with the values that a user adds to its form.
 BUTTONS = {
-    "Soft reset": ({}, "Reset", {"type": "Soft"}),
+    "Restart": ({}, "Reset", {"type": "Soft"}),
     "Request status": ({}, "TriggerMessage", {"requestedMessage": "StatusNotification"}),
     "Read configuration": ({}, "GetConfiguration", {}),
     "Unlock connector": ({}, "UnlockConnector", {"connectorId": 1}),
@@ -34,6 +34,7 @@ BUTTONS = {
     "Set inoperative": ({}, "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
     "Set operative": ({}, "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
     "Stop transaction…": ({}, "RemoteStopTransaction", None),
+    "Stop charging": ({}, "RemoteStopTransaction", None),
 }
 
 
@@ -55,7 +56,7 @@ def test_every_button_of_a_charger_submits_its_command(api, text):
     shown = links(api, session.charger)
     assert shown.keys() == BUTTONS.keys()
     values, action, payload = BUTTONS[text]
-    api.post(shown[text], filled(api.get(shown[text])) | values)
+    api.post(shown[text], filled(api.get(shown[text])) | values | {"confirmed": "1"})
     command = Command.objects.get()
     assert command.action == action
     assert command.payload == ({"transactionId": session.pk} if payload is None else payload)
@@ -63,7 +64,7 @@ def test_every_button_of_a_charger_submits_its_command(api, text):
 
 # The same buttons for a charger of OCPP 2.0.1.
 BUTTONS_201 = {
-    "Soft reset": ({}, "Reset", {"type": "OnIdle"}),
+    "Restart": ({}, "Reset", {"type": "OnIdle"}),
     "Request status": (
         {"evse_id": "1"},
         "TriggerMessage",
@@ -73,6 +74,7 @@ BUTTONS_201 = {
     "Set inoperative": ({}, "ChangeAvailability", {"operationalStatus": "Inoperative"}),
     "Set operative": ({}, "ChangeAvailability", {"operationalStatus": "Operative"}),
     "Stop transaction…": ({}, "RequestStopTransaction", {"transactionId": "a-reference"}),
+    "Stop charging": ({}, "RequestStopTransaction", {"transactionId": "a-reference"}),
 }
 
 
@@ -83,7 +85,7 @@ def test_the_buttons_of_a_charger_submit_the_commands_of_its_version(api, text):
     shown = links(api, charger)
     assert shown.keys() == BUTTONS.keys()
     values, action, payload = BUTTONS_201[text]
-    api.post(shown[text], filled(api.get(shown[text])) | values)
+    api.post(shown[text], filled(api.get(shown[text])) | values | {"confirmed": "1"})
     command = Command.objects.get()
     assert (command.action, command.payload) == (action, payload)
 
@@ -182,7 +184,7 @@ def test_too_many_commands_in_a_minute_are_refused(api, settings):
 
 def test_a_form_submits_its_command(api):
     charger = a_charger("CP ü 505")
-    answer = api.post(charger_url("dashboard:submit", charger.identity, "Reset"), {"type": "Hard"})
+    answer = api.post(charger_url("dashboard:submit", charger.identity, "Reset"), {"type": "Hard", "confirmed": "1"})
     command = Command.objects.get()
     assert answer.headers["Location"] == f"/commands/{command.task_id}/"
     assert command.payload == {"type": "Hard"}

@@ -15,7 +15,7 @@ from chargers.models import Message, Refusal
 from chargers.services import variables
 from chargers.services.variables import VariableName
 from commands.actions.table import NAMES
-from commands.models import Command, Schedule
+from commands.models import Command, PowerLimit, Schedule
 from core.observability import diagnosis
 from dashboard import readiness, sentences
 from dashboard.models import Preference
@@ -437,6 +437,7 @@ def a_fleet():
         requested_by="alice",
         note="From 60 seconds to a year.",
     )
+    limit = PowerLimit.objects.create(amount=6, charger=charger, from_time="18:00", until_time="22:00")
     states = [{}, {"state": "sent", "sent_at": now}]
     states += [
         {"state": "finished", "outcome": outcome, "finished_at": now, "sent_at": now}
@@ -449,7 +450,8 @@ def a_fleet():
         *(f"/commands/{command.task_id}/" for command in commands),
         *(f"/chargers/{charger.identity}/{page}" for page in ("", "submit/ClearCache/", "connection/")),
         "/add-charger/",
-        *("/batches/new/Reset/", "/nowhere/"),
+        *("/batches/new/Reset/", "/batches/settings/", "/limits/", "/limits/new/", "/nowhere/"),
+        *(f"/limits/{limit.pk}/", f"/limits/{limit.pk}/remove/", f"/limits/new/?charger={charger.identity}"),
         *_of_a_station(),
     ]
 

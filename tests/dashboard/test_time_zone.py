@@ -166,7 +166,7 @@ def test_every_page_names_the_zone(api, settings):
     command = a_command()
     session = a_transaction(command.charger)
     paths = ["/", f"/chargers/{command.charger}/", "/transactions/", f"/transactions/{session.pk}/", "/messages/"]
-    paths += ["/commands/", f"/commands/{command.task_id}/", "/batches/", "/batches/new/Reset/"]
+    paths += ["/commands/", f"/commands/{command.task_id}/", "/batches/", "/batches/new/Reset/", "/limits/new/"]
     for path in paths:
         page = api.get(path).content.decode()
         assert f"time zone {DENVER}" in page, path
@@ -200,7 +200,7 @@ def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, s
 def test_schedules_created_on_a_page_use_its_time_zone(api, settings):
     settings.TIME_ZONE_DISPLAY = DENVER
     charger = a_charger()
-    form = {"type": "Soft", "chargers_listed": charger.identity}
+    form = {"type": "Soft", "chargers_listed": charger.identity, "confirmed": "1"}
     night = {"when": "crontab", "when_crontab": "30 3 * * *", "schedule_name": "night"}
     page = api.post("/batches/new/Reset/", form | night, follow=True).content.decode()
     assert f"03:30 ({DENVER})" in page

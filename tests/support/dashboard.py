@@ -45,7 +45,7 @@ def charging(power):
 
 def new_batch(api, action="Reset", **fields):
     """Submit the form of a new batch for the chargers of `a_charger`, with more `fields`."""
-    return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **fields})
+    return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", "confirmed": "1", **fields})
 
 
 def a_session_of_2_0_1(charger, **columns):

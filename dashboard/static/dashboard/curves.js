@@ -4,8 +4,8 @@
   const FETCH_TIMEOUT_MS = 15000, MAX_RETRY_DELAY_MS = 30000;
   const drawn = new Map();  // element: plot
   const retries = new WeakMap();  // element: timer
-  const colours = { power: "--power", energy: "--energy", soc: "--soc", connected: "--power" };
-  const labels = { power: "Power", energy: "Energy", soc: "State of charge" };
+  const colours = { power: "--power", energy: "--energy", soc: "--soc", connected: "--power", limit: "--power" };
+  const labels = { power: "Power", energy: "Energy", soc: "State of charge", limit: "Limit" };
   // The language of the page, as it is used in the country of the user, such as en-GB.
   const pageLanguage = document.documentElement.lang || "en";
   const language = navigator.languages.find((tag) => tag.startsWith(pageLanguage)) ?? pageLanguage;
@@ -60,7 +60,7 @@
       }))],
       series: [{ label: text("Time"), value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString(language, { timeZone: zone }) },
         ...series.map(({ name, unit, shape }) => ({
-          label: text(labels[name]), scale: unit, spanGaps: !element.dataset.every, width: 2,
+          label: text(labels[name]), scale: unit, spanGaps: !element.dataset.every && !("steps" in element.dataset), width: 2,
           stroke: style(colours[name]), points: isSingle ? { size: 8, fill: style(colours[name]) } : {}, fill: shape === "area" ? `${style(colours[name])}33` : undefined,
           value: (plot, value) => value === null ? "–" : `${decimal(value, unit === "%" ? 0 : 2)} ${unit}`,
         }))],
@@ -92,7 +92,7 @@
     drawn.delete(element);
     element.textContent = "";
     if (!series.length) {
-      element.textContent = text("No meter values yet");
+      element.textContent = "steps" in element.dataset ? "" : text("No meter values yet");
       return;
     }
     drawn.set(element, new uPlot(options(element, series, readings.at.length === 1), [readings.at, ...series.map(({ name }) => readings[name])], element));

@@ -1,4 +1,4 @@
-"""A job of an operator in a browser, on a phone 360 px wide: limit power, and see that the charger keeps the limit."""
+"""A job of an operator in a browser, on a phone 360 px wide: limit power, and see that the charger keeps it."""
 
 from datetime import UTC, datetime
 

@@ -199,7 +199,7 @@ def test_a_batch_is_created_and_finishes(page, live):
         page.get_by_label("Or charger IDs").fill(f"{answering}\n{silent}")
         page.get_by_label("At once").select_option("After sessions have ended in order")
         page.get_by_label("Response timeout").fill("2")
-        page.get_by_role("button", name="Send or schedule Restart").click()
+        page.get_by_role("button", name="Continue").click()
         has(page.locator("main"), "This is sent to 2 chargers.")
         page.get_by_role("button", name="Send Restart").click()
         has(page.locator("h1"), "Finished")

@@ -136,7 +136,8 @@ def test_chargers_webhooks_and_schedules_are_set(phone, live):
     form = f"of_search={charger_id}&when_crontab=30+3+*+*+*&schedule_name={name}&is_immediate=false"
     phone.goto(f"/batches/new/reset/?{form}")
     phone.locator("[name=when]").select_option("crontab")
-    phone.get_by_role("button", name="Send or schedule").click()
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("button", name="Send Restart").click()
     phone.wait_for_url("**/batches/")
     phone.get_by_role("link", name=name).click()
     check(phone)

@@ -79,19 +79,27 @@ class Backend(filters.DjangoFilterBackend):
     filterset_base = AsSent
 
 
-class OfCharger(AsSent):
-    """`?charger_id=`, compared as sent, and `?site=`."""
+class AtSite(AsSent):
+    """`?site=`, the id or the name of a site; one that the user may not see has no rows."""
 
-    charger_id = filters.CharFilter("charger__identity", strip=False)
-    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
+    site = filters.CharFilter(method="of_named_site", strip=False, label="The id or the name of a site.")
 
-    def at_site(self, rows: QuerySet[Any], name: str, site: str) -> QuerySet[Any]:
-        """Filter by the present site of the charger; one that the user may not see has no rows.
+    def of_named_site(self, rows: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
+        site = by_id_or_name(access.sites(self.request.user), text)
+        return self.at_site(rows, site) if site else rows.none()
+
+    def at_site(self, rows: QuerySet[Any], site: Site) -> QuerySet[Any]:
+        """Filter by the present site of the charger.
 
         The chargers are looked up first, so that the index of the rows of a charger can be used.
         """
-        found = by_id_or_name(access.sites(self.request.user), site)
-        return rows.filter(charger__in=list(found.chargers.values_list("pk", flat=True)) if found else [])
+        return rows.filter(charger__in=list(site.chargers.values_list("pk", flat=True)))
+
+
+class OfCharger(AtSite):
+    """`?charger_id=`, compared as sent, and `?site=`."""
+
+    charger_id = filters.CharFilter("charger__identity", strip=False)
 
 
 def of_charger(model: type[models.Model], *columns: str) -> type[OfCharger]:
@@ -99,31 +107,21 @@ def of_charger(model: type[models.Model], *columns: str) -> type[OfCharger]:
     return filterset_factory(model, OfCharger, columns)
 
 
-class ChargerFilter(AsSent):
+class ChargerFilter(AtSite):
     charger_id = filters.CharFilter("identity", strip=False)
-    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
 
     class Meta:
         model = Charger
         fields = [name for name in (*OPERATOR_FIELDS, *REPORTED_FIELDS) if name != "site"]
 
-    def at_site(self, rows: QuerySet[Charger], name: str, site: str) -> QuerySet[Charger]:
-        """Filter by the id or the name of a site; one that the user may not see has no chargers."""
-        found = by_id_or_name(access.sites(self.request.user), site)
-        return rows.filter(site=found) if found else rows.none()
+    def at_site(self, rows: QuerySet[Charger], site: Site) -> QuerySet[Charger]:
+        return rows.filter(site=site)
 
 
 class IncidentFilter(OfCharger):
-    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
-
     class Meta:
         model = Incident
         fields = ["id", "state", "kind", "severity"]
-
-    def at_site(self, rows: QuerySet[Incident], name: str, site: str) -> QuerySet[Incident]:
-        """Filter by the id or the name of a site; one that the user may not see has no chargers."""
-        found = by_id_or_name(access.sites(self.request.user), site)
-        return rows.filter(charger__site=found) if found else rows.none()
 
 
 class SiteFilter(AsSent):

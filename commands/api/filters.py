@@ -4,8 +4,7 @@ from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
-from chargers.services import access
-from chargers.services.sites import by_id_or_name
+from chargers.models import Site
 from commands.actions.table import NAMES
 from commands.models import (
     CONFIRMATIONS,
@@ -94,17 +93,15 @@ class BatchItemFilter(OfCharger):
 
 
 class PowerLimitFilter(OfCharger):
-    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
     state = filters.ChoiceFilter(choices=[(s, s) for s in ("active", "removing", "ended")], method="in_state")
 
     class Meta:
         model = PowerLimit
         fields = ["id", "evse_id", "amount", "unit", "created_by", "created_at", "removed_at", "ended_at"]
 
-    def at_site(self, rows: QuerySet[PowerLimit], name: str, site: str) -> QuerySet[PowerLimit]:
-        """Filter to the limits of a site and of its chargers; one that the user may not see has none."""
-        found = by_id_or_name(access.sites(self.request.user), site)
-        return rows.filter(Q(site=found) | Q(charger__site=found)) if found else rows.none()
+    def at_site(self, rows: QuerySet[PowerLimit], site: Site) -> QuerySet[PowerLimit]:
+        """Filter to the limits of a site and of its chargers."""
+        return rows.filter(Q(site=site) | Q(charger__site=site))
 
     def in_state(self, rows: QuerySet[PowerLimit], name: str, state: str) -> QuerySet[PowerLimit]:
         wanted = {"active": Q(removed_at=None), "ended": Q(ended_at__isnull=False)}

@@ -7,8 +7,6 @@ from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger
-from chargers.services import access
-from chargers.services.sites import by_id_or_name
 from transactions.models import IdTag, Reservation, Transaction
 from transactions.services import energy
 
@@ -19,7 +17,6 @@ class TransactionFilter(OfCharger):
     started_after = filters.IsoDateTimeFilter("start_time", lookup_expr="gte")
     energy_source = filters.ChoiceFilter(choices=[(source, source) for source in energy.SOURCES])
     started_before = filters.IsoDateTimeFilter("start_time", lookup_expr="lt")
-    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
 
     class Meta:
         model = Transaction
@@ -36,11 +33,6 @@ class TransactionFilter(OfCharger):
             "tariff",
             "currency",
         ]
-
-    def at_site(self, rows: QuerySet[Transaction], name: str, site: str) -> QuerySet[Transaction]:
-        """Filter by the present site of the charger; one that the user may not see has no transactions."""
-        found = by_id_or_name(access.sites(self.request.user), site)
-        return rows.filter(charger__in=found.chargers.order_by().values("pk")) if found else rows.none()
 
     def by_reference(self, transactions: Any, name: str, reference: str) -> QuerySet[Transaction]:
         return transactions.with_reference(reference)

@@ -487,7 +487,7 @@ def test_an_export_is_imported_again(api):
 
 def schedule_of(api, **fields):
     usual = {"when": "crontab", "when_crontab": "0 6 * * *", "schedule_name": "daily", "of_search": "CP-"}
-    api.post("/batches/new/ClearCache/", usual | fields)
+    api.post("/batches/new/ClearCache/", usual | {"confirmed": "1"} | fields)
     return Schedule.objects.get()
 
 

@@ -568,7 +568,11 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
+        "ActionEnum": "commands.actions.table.NAMES",
         "EventKindEnum": "chargers.models.events.KINDS",
+        "IncidentKindEnum": "chargers.models.incidents.KINDS",
+        "IncidentStateEnum": "chargers.models.incidents.STATES",
+        "PowerLimitStateEnum": "commands.api.serializers.power_limits.STATES",
         "MessageKindEnum": "chargers.models.messages.KINDS",
     },
     "TITLE": "OCPP 1.6-J and 2.0.1 central system",

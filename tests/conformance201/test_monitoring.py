@@ -294,4 +294,5 @@ def test_tc_n_46_csms(station):
     assert update == {"versionNumber": 2, "updateType": "Differential", "localAuthorizationList": removed}
     station.answer(status="Accepted")
     eventually(lambda: station.live.get(path)["entries"] == [])
-    station.is_left_alone(2)
+    tasks = station.live.get(f"/api/ocpp/commands/?charger_id={station.path}")["results"]
+    assert [task["action"] for task in tasks].count("SendLocalList") == 2

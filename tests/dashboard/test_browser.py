@@ -9,39 +9,30 @@ from zoneinfo import ZoneInfo
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, launch, playwright
+from tests.support.browser import (
+    EXECUTABLE,
+    NONE,
+    PHONE,
+    SERIOUS,
+    TOO_WIDE,
+    WALL,
+    a_page,
+    has,
+    playwright,
+    wait_until,
+)
 from tests.support.builders import NOON
 from tests.support.live import an_id, eventually, exchange
 from tests.support.receivers import receiving
+from tests.support.socket_sessions import START, meter
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = launch(started)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser, live):
     with a_page(browser, live) as opened:
         yield opened
-
-
-def has(locator, text):
-    playwright.expect(locator).to_contain_text(text, timeout=15_000)
-
-
-def wait_until(page, condition):
-    """Wait in the event loop of the page, which calls the routes of the test."""
-    for _ in range(150):
-        if condition():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("did not become true in time")
 
 
 def test_the_fleet_shows_connects_and_disconnects_without_reloading(page, live):
@@ -335,17 +326,6 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
         assert shown.inner_text() == f"{received_at:%H:%M:%S}"
 
 
-START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
-
-
-def meter(socket, transaction_id, register, timestamp):
-    power = {"value": "7.2", "unit": "kW", "measurand": "Power.Active.Import"}
-    value = {"timestamp": timestamp, "sampledValue": [{"value": str(register)}, power]}
-    exchange(
-        socket, an_id(), "MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": [value]}
-    )
-
-
 def test_the_list_of_transactions_is_downloaded(page, live):
     charger_id = an_id()
     with live.socket(charger_id) as socket:
@@ -435,13 +415,6 @@ def test_every_page_is_accessible_and_fits_on_large_screens_and_phones(
             serious = [(fault["id"], fault["nodes"][0]["html"]) for fault in found if fault["impact"] in SERIOUS]
             assert not serious, path
             assert page.evaluate(TOO_WIDE) == [], path
-
-
-SERIOUS = ("serious", "critical")
-# Elements that make a page wider than its window, except those that scroll themselves.
-TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
-    .filter(e => !e.closest('.scroll, nav, .curve') && e.getBoundingClientRect().right > innerWidth)
-    .map(e => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth)"""
 
 
 def test_scripts_use_the_language_of_the_page_and_a_user_may_choose_another(browser, live):

@@ -5,7 +5,7 @@ import os
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, launch, playwright
+from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, playwright
 from tests.support.live import an_id, eventually
 from tests.support.station201 import Station201
 
@@ -16,14 +16,6 @@ VARIABLES = (
     ("AuthCtrlr", "Enabled", "true", {"dataType": "boolean"}),
     ("EVSE", "Power", "22000", {"dataType": "decimal", "unit": "W", "maxLimit": 22000}),
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = launch(started)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

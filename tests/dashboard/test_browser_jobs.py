@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.dashboard.test_browser import browser, has  # noqa: F401  (a fixture)
-from tests.dashboard.test_browser_settings import NARROW, check
-from tests.support.browser import EXECUTABLE, NONE, a_page, playwright
+from tests.support.browser import EXECUTABLE, NARROW, NONE, a_page, check, has, playwright
 from tests.support.live import an_id
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
@@ -20,7 +18,7 @@ def a_composite_schedule(limit):
     return {"status": "Accepted", "connectorId": 0, "scheduleStart": start, "chargingSchedule": schedule}
 
 
-def test_a_daily_limit_is_set_and_confirmed_on_a_phone(browser, live):  # noqa: F811
+def test_a_daily_limit_is_set_and_confirmed_on_a_phone(browser, live):
     charger_id = an_id()
     answers = {
         "SetChargingProfile": {"status": "Accepted"},

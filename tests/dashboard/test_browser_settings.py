@@ -3,25 +3,12 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.dashboard.test_browser import SERIOUS, START, TOO_WIDE, browser, meter, wait_until  # noqa: F401  (a fixture)
-from tests.support.browser import EXECUTABLE, NONE, a_page, playwright
+from tests.support.browser import EXECUTABLE, NARROW, NONE, a_page, check, playwright, wait_until
 from tests.support.live import an_id, exchange
+from tests.support.socket_sessions import START, meter
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-NARROW = {"width": 360, "height": 740}
-
-
-def check(page, path=None):
-    """Assert that a page is accessible and fits on the phone."""
-    if path:
-        page.goto(path)
-    page.wait_for_load_state("networkidle")
-    found = Axe().run(page).response["violations"]
-    serious = [(fault["id"], fault["nodes"][0]["html"]) for fault in found if fault["impact"] in SERIOUS]
-    assert not serious, page.url
-    assert page.evaluate(TOO_WIDE) == [], page.url
 
 
 IN_SIGHT = """element => { const box = element.getBoundingClientRect();
@@ -29,7 +16,7 @@ IN_SIGHT = """element => { const box = element.getBoundingClientRect();
 
 
 @pytest.fixture
-def phone(browser, live):  # noqa: F811
+def phone(browser, live):
     with a_page(browser, live, viewport=NARROW) as page:
         yield page
 
@@ -91,7 +78,7 @@ def test_tags_are_imported(phone, live):
     phone.wait_for_url("**/tags/")
 
 
-def test_a_colleague_is_added_and_logs_in(phone, live, browser):  # noqa: F811
+def test_a_colleague_is_added_and_logs_in(phone, live, browser):
     name = an_id()
     phone.goto("/users/")
     check(phone)

@@ -3,19 +3,10 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.dashboard.test_browser import SERIOUS, TOO_WIDE
-from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, launch, playwright
+from tests.support.browser import EXECUTABLE, NONE, PHONE, SERIOUS, TOO_WIDE, WALL, a_page, playwright
 from tests.support.live import an_id
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = launch(started)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

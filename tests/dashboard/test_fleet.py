@@ -40,7 +40,7 @@ def test_the_fleet_is_searched_and_filtered(api, query, found):
     assert len(api.get(f"/?{query}").context["tiles"]) == found
 
 
-QUERIES = 12
+QUERIES = 13
 
 
 def test_the_number_of_queries_does_not_depend_on_the_size_of_the_fleet(api, django_assert_num_queries):

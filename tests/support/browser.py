@@ -4,10 +4,12 @@ import shutil
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api as playwright
 
 EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NONE = "Chromium not found. Install it (Debian: apt install chromium)."
+NARROW = {"width": 360, "height": 740}
 PHONE, WALL = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
 
 
@@ -52,3 +54,34 @@ def is_fault(entry, may_fail):
 
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", None)  # None: data: and blob:
+
+
+def has(locator, text):
+    playwright.expect(locator).to_contain_text(text, timeout=15_000)
+
+
+def wait_until(page, condition):
+    """Wait in the event loop of the page, which calls the routes of the test."""
+    for _ in range(150):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("did not become true in time")
+
+
+SERIOUS = ("serious", "critical")
+# Elements that make a page wider than its window, except those that scroll themselves.
+TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+    .filter(e => !e.closest('.scroll, nav, .curve') && e.getBoundingClientRect().right > innerWidth)
+    .map(e => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth)"""
+
+
+def check(page, path=None):
+    """Assert that a page is accessible and fits on the phone."""
+    if path:
+        page.goto(path)
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page).response["violations"]
+    serious = [(fault["id"], fault["nodes"][0]["html"]) for fault in found if fault["impact"] in SERIOUS]
+    assert not serious, page.url
+    assert page.evaluate(TOO_WIDE) == [], page.url

@@ -159,7 +159,7 @@ class ImportQuerySerializer(serializers.Serializer):
     dry_run = serializers.BooleanField(default=False, help_text="Check the file, and store nothing.")
 
 
-class ImportedSerializer(serializers.Serializer):
+class ImportedIdTagsSerializer(serializers.Serializer):
     """The numbers of lines of a file by what they change."""
 
     created = serializers.IntegerField()
@@ -173,14 +173,14 @@ class IdTagImport(generics.GenericAPIView):
     """Id tags of a CSV file in UTF-8, whose first line names the columns, as in id-tags/export.csv."""
 
     queryset = IdTag.objects.none()
-    serializer_class = ImportedSerializer
+    serializer_class = ImportedIdTagsSerializer
     parser_classes = [CsvParser]
     permission_classes = [needs(POST="transactions.add_idtag"), needs(POST="transactions.change_idtag")]
 
     @extend_schema(
         parameters=[ImportQuerySerializer],
         request={"text/csv": OpenApiTypes.BINARY},
-        responses=ImportedSerializer,
+        responses=ImportedIdTagsSerializer,
     )
     def post(self, request: Request) -> Response:
         """Create and change all tags of the file, or none: 400 names each error by its line and column.

@@ -36,7 +36,7 @@ class ImportSerializer(serializers.Serializer):
     file = serializers.FileField(help_text=f"UTF-8, with the columns {', '.join(site_files.COLUMNS)}.")
 
 
-class ImportedSerializer(serializers.Serializer):
+class ImportedSitesSerializer(serializers.Serializer):
     """How many chargers were put at another site, and how many sites were created or changed."""
 
     chargers = serializers.IntegerField()
@@ -63,7 +63,7 @@ class SiteViewSet(Editable):
 
     @extend_schema(
         request={"text/csv": {"type": "string", "format": "binary"}, "multipart/form-data": ImportSerializer},
-        responses=ImportedSerializer,
+        responses=ImportedSitesSerializer,
     )
     @action(
         methods=["post"],

@@ -56,12 +56,12 @@ class PowerLimitDetail(generics.GenericAPIView):
     def get(self, request: Request, pk: int) -> Response:
         return Response(_detail(self._find(request, pk), request))
 
-    @extend_schema(responses={202: PowerLimitDetailSerializer})
+    @extend_schema(responses={200: PowerLimitDetailSerializer})
     def delete(self, request: Request, pk: int) -> Response:
         """Remove the limit. Its state is `removing` until each charger has cleared its profile, then `ended`."""
         limit = self._find(request, pk)
         power_limits.remove(limit, username(request.user))
-        return Response(_detail(limit, request), status=202)
+        return Response(_detail(limit, request))
 
     def _find(self, request: Request, pk: int) -> PowerLimit:
         return get_object_or_404(power_limits.visible(request.user), pk=pk)

@@ -119,7 +119,9 @@
     return rings.map((ring) => {
       let longitude = 0, latitude = 0, text = "";
       for (let n = 0; n < ring.length; n += 2) {
-        longitude += ring[n];
+        // An outline that crosses the 180th meridian goes on beyond it. That of Antarctica goes around the pole.
+        const isCrossing = Math.abs(ring[n]) > 18000 && n > 0 && latitude > -6000;
+        longitude += isCrossing ? ring[n] - 36000 * Math.sign(ring[n]) : ring[n];
         latitude += ring[n + 1];
         const [x, y] = project([longitude * 0.01, latitude * 0.01]);
         text += `${n ? "L" : "M"}${(x * UNITS).toFixed(2)} ${(y * UNITS).toFixed(2)}`;

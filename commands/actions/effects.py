@@ -9,7 +9,7 @@ from typing import Any
 
 from chargers.models import Connector, Message
 from chargers.services import variables
-from commands.actions.base import Confirmation, Delivery, Look
+from commands.actions.base import Confirmation, Delivery, FollowUp, Look
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -158,6 +158,12 @@ def unanswered(action: str) -> Look:
     return Look(PENDING, f"It was expected to be read back by {action}.")
 
 
+def read_by(command: Command, action: str) -> tuple[list[Command], Look | None]:
+    """Return the answered read-backs of `command` by `action`, and a `Look` as long as they tell nothing."""
+    answers = is_read(command, action)
+    return answers, unreadable(command, action) or (None if answers else unanswered(action))
+
+
 def contradicted(answers: Sequence[Command], detail: str) -> Look:
     """Return a `Look` for `answers` of which the last one shows another state. The charger may need a moment."""
     return Look(NOT_SEEN if len(answers) >= MAX_CONTRADICTIONS else PENDING, detail)
@@ -282,19 +288,44 @@ def _is_logged(message: str, command: Command) -> bool:
 # --- local lists and reservations --------------------------------------------------------------
 
 
+READ_LIST = "GetLocalListVersion"
+
+
+def local_list(member: str) -> Confirmation:
+    """Return how a SendLocalList is seen; `member` names its version on the wire."""
+
+    def look(command: Command) -> Look:
+        return list_version(command, command.payload[member], member)
+
+    return Confirmation(look, within(5 * MINUTE_S), lambda command: FollowUp(READ_LIST, {}))
+
+
 def list_version(command: Command, sent: int, member: str) -> Look:
     """Look whether the list of the charger has the version that was `sent`, or a later one; 0 if it is empty."""
-    read = "GetLocalListVersion"
-    if look := unreadable(command, read):
+    answers, look = read_by(command, READ_LIST)
+    if look:
         return look
-    answers = is_read(command, read)
-    if not answers:
-        return unanswered(read)
     version = answers[-1].answer.get(member, 0)
     is_empty = command.payload["updateType"] == "Full" and not command.payload.get("localAuthorizationList")
     if version >= sent or (is_empty and version == 0):
         return Look(CONFIRMED, f"The charger reports version {version} of its list.")
     return contradicted(answers, f"Version {sent} was sent, but the charger reports version {version} of its list.")
+
+
+def reservation(member: str, column: str) -> Confirmation:
+    """Return how a ReserveNow is seen; `member` names its place on the wire, `column` that of a connector."""
+
+    def look(command: Command) -> Look:
+        place = command.payload[member]
+        return reserved(one for one in command.charger.connectors.all() if getattr(one, column) == place)
+
+    def of_no_place(command: Command) -> str | None:
+        if command.status != "Accepted":
+            return ""
+        uncertain = "The reservation is of no certain connector, so no status shows it."
+        return None if command.payload.get(member) else uncertain
+
+    return Confirmation(look, within(2 * MINUTE_S), excluded=of_no_place)
 
 
 def reserved(connectors: Iterable[Connector]) -> Look:

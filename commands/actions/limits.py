@@ -82,11 +82,9 @@ def _no_longer(command: Command) -> Look:
     """Look whether the composite schedule differs from the profile that `noted` has."""
     if not command.noted:
         return Look(NOT_APPLICABLE, "No profile that it removes now is known here.")
-    if look := effects.unreadable(command, ACTION):
+    answers, look = effects.read_by(command, ACTION)
+    if look:
         return look
-    answers = effects.is_read(command, ACTION)
-    if not answers:
-        return effects.unanswered(ACTION)
     composite = composite_schedules.read(answers[-1]) if answers[-1].status == "Accepted" else None
     if composite is None:
         return Look(PENDING, "GetCompositeSchedule reports no schedule.", at_end=NOT_APPLICABLE)
@@ -149,11 +147,9 @@ class Compared(NamedTuple):
 
 def _difference(command: Command, profile: JSON) -> Look | None:
     """Return what the composite schedule lacks, None if it shows the limits of the profile."""
-    if look := effects.unreadable(command, ACTION):
+    answers, look = effects.read_by(command, ACTION)
+    if look:
         return look
-    answers = effects.is_read(command, ACTION)
-    if not answers:
-        return effects.unanswered(ACTION)
     last = answers[-1]
     if last.status != "Accepted":
         return effects.contradicted(answers, f"GetCompositeSchedule was answered {last.status}.")

@@ -44,11 +44,9 @@ AVAILABILITY = Confirmation(_available, effects.unless_scheduled(2 * MINUTE_S))
 
 def _setting(command: Command) -> Look:
     key, value = command.payload["key"], command.payload["value"]
-    if look := effects.unreadable(command, READ):
+    answers, look = effects.read_by(command, READ)
+    if look:
         return look
-    answers = effects.is_read(command, READ)
-    if not answers:
-        return effects.unanswered(READ)
     rows = answers[-1].answer.get("configurationKey") or []
     found = next((row for row in rows if row["key"].casefold() == key.casefold()), None)
     if found is None:
@@ -90,27 +88,8 @@ CLEAR_PROFILE = limits.cleared("connectorId", _removed)
 
 # --- local lists and reservations --------------------------------------------------------------
 
-
-def _list_version(command: Command) -> Look:
-    return effects.list_version(command, command.payload["listVersion"], "listVersion")
-
-
-LOCAL_LIST = Confirmation(_list_version, within(5 * MINUTE_S), lambda command: FollowUp("GetLocalListVersion", {}))
-
-
-def _reserved(command: Command) -> Look:
-    number = command.payload["connectorId"]
-    return effects.reserved(c for c in command.charger.connectors.all() if c.connector_id == number)
-
-
-def _of_no_connector(command: Command) -> str | None:
-    if command.status != "Accepted":
-        return ""
-    uncertain = "The reservation is of no certain connector, so no status shows it."
-    return None if command.payload["connectorId"] else uncertain
-
-
-RESERVE = Confirmation(_reserved, within(2 * MINUTE_S), excluded=_of_no_connector)
+LOCAL_LIST = effects.local_list("listVersion")
+RESERVE = effects.reservation("connectorId", "connector_id")
 
 # --- firmware, logs and messages on request ----------------------------------------------------
 

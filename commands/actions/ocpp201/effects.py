@@ -90,15 +90,15 @@ def _none_stored(command: Command) -> str | None:
 def _settings(command: Command) -> Look:
     if not command.noted:
         return Look(NOT_APPLICABLE, "A secret is not read back.")
-    if look := effects.unreadable(command, READ):
+    answers, look = effects.read_by(command, READ)
+    if look:
         return look
-    answers = effects.is_read(command, READ)
     results: dict[Any, JSON] = {}
     for answer in answers:
         for result in answer.answer.get("getVariableResult", []):
             results[variables.identity(names.read(result))] = result
     wanted = [(names.read(item), item["attributeValue"]) for item in command.noted]
-    if not answers or any(variables.identity(name) not in results for name, _ in wanted):
+    if any(variables.identity(name) not in results for name, _ in wanted):
         return effects.unanswered(READ)
     read = [(name, value, results[variables.identity(name)]) for name, value in wanted]
     shown = [(name, value, found) for name, value, found in read if _is_shown(found)]
@@ -145,11 +145,9 @@ SET_PROFILE = limits.followed(_profile, "evseId")
 
 def _cleared(command: Command) -> Look:
     """GetChargingProfiles is answered NoProfiles if none is left that meets the criteria (K09.FR.01)."""
-    if look := effects.unreadable(command, READ_PROFILES):
+    answers, look = effects.read_by(command, READ_PROFILES)
+    if look:
         return look
-    answers = effects.is_read(command, READ_PROFILES)
-    if not answers:
-        return effects.unanswered(READ_PROFILES)
     if answers[-1].status == "NoProfiles":
         return Look(CONFIRMED, "GetChargingProfiles no longer finds such a profile.")
     return effects.contradicted(answers, "GetChargingProfiles still finds such a profile.")
@@ -168,27 +166,8 @@ CLEAR_PROFILE = Confirmation(_cleared, within(5 * MINUTE_S), _read_profiles)
 
 # --- local lists and reservations --------------------------------------------------------------
 
-
-def _list_version(command: Command) -> Look:
-    return effects.list_version(command, command.payload["versionNumber"], "versionNumber")
-
-
-LOCAL_LIST = Confirmation(_list_version, within(5 * MINUTE_S), lambda command: FollowUp("GetLocalListVersion", {}))
-
-
-def _reserved(command: Command) -> Look:
-    evse_id = command.payload["evseId"]
-    return effects.reserved(c for c in command.charger.connectors.all() if c.evse_id == evse_id)
-
-
-def _of_no_evse(command: Command) -> str | None:
-    if command.status != "Accepted":
-        return ""
-    uncertain = "The reservation is of no certain connector, so no status shows it."
-    return None if command.payload.get("evseId") else uncertain
-
-
-RESERVE = Confirmation(_reserved, within(2 * MINUTE_S), excluded=_of_no_evse)
+LOCAL_LIST = effects.local_list("versionNumber")
+RESERVE = effects.reservation("evseId", "evse_id")
 
 # --- what is delivered, and messages on request ------------------------------------------------
 

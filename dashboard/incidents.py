@@ -34,8 +34,10 @@ def watch() -> None:
         is_first = leases.is_first_within("own-incidents", INTERVAL_S)
     except RedisError:
         is_first = True
-    if is_first:
-        incidents.apply(rule(readiness.latest_check.problems()), Span(bulk_sql.clock()))
+    problems = readiness.latest_check.problems() if is_first else []
+    can_store = all(problem.fault != readiness.NOT_MIGRATED for problem in problems)
+    if is_first and can_store:
+        incidents.apply(rule(problems), Span(bulk_sql.clock()))
 
 
 def rule(problems: list[readiness.Problem]) -> Rule:

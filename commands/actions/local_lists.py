@@ -111,7 +111,9 @@ def complete(form: Form, payload: JSON, charger: Charger) -> list[str]:
     A Differential list stays as it is, because there a token without information is to be removed.
     """
     if form.number not in payload:
-        payload[form.number] = next_version(form, charger)
+        given = dict(payload)
+        payload.clear()
+        payload.update({form.number: next_version(form, charger)} | given)
     if form.omits_empty and payload.get(LIST) == []:
         del payload[LIST]
     if payload.get("updateType") != FULL or not payload.get(LIST):

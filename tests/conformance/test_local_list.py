@@ -53,7 +53,7 @@ def refused(station, status):
 
 def test_tc_043_4_a_full_list(station):
     request, _ = send(station)
-    assert set(request) == {"listVersion", "localAuthorizationList", "updateType"}
+    assert list(request) == ["listVersion", "localAuthorizationList", "updateType"]
     assert request["updateType"] == "Full" and request["listVersion"] > 0
     listed = request["localAuthorizationList"]
     assert {"idTag": TAG, "idTagInfo": INFO} in listed and all("idTagInfo" in entry for entry in listed)

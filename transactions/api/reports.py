@@ -44,6 +44,15 @@ class PeriodQuery(serializers.Serializer):
         return values | {"first": first, "last": last}
 
 
+def selected(request: Request, query_class: type[PeriodQuery]) -> dict[str, Any]:
+    """Return the arguments of the service of a report: `user`, `selection` and, if the query has it, `group_by`."""
+    query = query_class(data=request.query_params)
+    query.is_valid(raise_exception=True)
+    values = dict(query.validated_data)
+    grouped = {"group_by": values.pop("group_by")} if "group_by" in values else {}
+    return {"user": request.user, "selection": reports.Selection(**values), **grouped}
+
+
 class EnergyQuery(PeriodQuery):
     group_by = serializers.ChoiceField(reports.GROUPS, default=reports.SITE)
     id_tag = serializers.CharField(required=False, trim_whitespace=False)
@@ -120,10 +129,7 @@ class EnergyReport(APIView):
 
     @extend_schema(responses=EnergyReportSerializer, parameters=[EnergyQuery])
     def get(self, request: Request) -> Response:
-        query = EnergyQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        group_by = query.validated_data.pop("group_by")
-        found = reports.energy(request.user, group_by, reports.Selection(**query.validated_data))
+        found = reports.energy(**selected(request, EnergyQuery))
         return Response(EnergyReportSerializer(found).data)
 
 
@@ -185,10 +191,7 @@ class AvailabilityReport(APIView):
 
     @extend_schema(responses=AvailabilityReportSerializer, parameters=[AvailabilityQuery])
     def get(self, request: Request) -> Response:
-        query = AvailabilityQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        group_by = query.validated_data.pop("group_by")
-        found = availability.availability(request.user, group_by, reports.Selection(**query.validated_data))
+        found = availability.availability(**selected(request, AvailabilityQuery))
         return Response(AvailabilityReportSerializer(found).data)
 
 
@@ -215,9 +218,7 @@ class FaultReport(APIView):
 
     @extend_schema(responses=FaultReportSerializer, parameters=[PeriodQuery])
     def get(self, request: Request) -> Response:
-        query = PeriodQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        found = availability.faults(request.user, reports.Selection(**query.validated_data))
+        found = availability.faults(**selected(request, PeriodQuery))
         return Response(FaultReportSerializer({"results": found}).data)
 
 

@@ -1,5 +1,7 @@
 """The Celery tasks of this app."""
 
+from functools import partial
+
 from celery import shared_task
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
@@ -19,12 +21,7 @@ def enqueue_deliveries() -> None:
     """Start a task for each webhook that has deliveries due."""
     due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=Now())
     for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        if lease := leases.acquire(webhooks.lease_of(webhook), webhooks.LEASE_S):
-            try:
-                deliver.delay(webhook, lease)
-            except Exception:  # release the lease at once when the broker is unavailable
-                leases.release(webhooks.lease_of(webhook), lease)
-                raise
+        leases.hand_over(webhooks.lease_of(webhook), webhooks.LEASE_S, partial(deliver.delay, webhook))
 
 
 @shared_task(name="chargers.notify", ignore_result=True)
@@ -39,10 +36,5 @@ def enqueue_notifications() -> None:
         rule=OuterRef("pk"), state=NotificationDelivery.PENDING, due_at__lte=Now()
     )
     for rule in NotificationRule.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        name = incident_notifications.lease_of(rule)
-        if lease := leases.acquire(name, incident_notifications.LEASE_S):
-            try:
-                notify.delay(rule, lease)
-            except Exception:  # release the lease at once when the broker is unavailable
-                leases.release(name, lease)
-                raise
+        name, seconds = incident_notifications.lease_of(rule), incident_notifications.LEASE_S
+        leases.hand_over(name, seconds, partial(notify.delay, rule))

@@ -31,8 +31,6 @@ from core.redis import leases
 
 logger = logging.getLogger(__name__)
 
-TIMEOUTS_S = (3.05, 10)  # to connect, and for each part of an answer
-MAX_DURATION_S = 30  # of one message
 # From each failed attempt to the next; after the last one the delivery is dead. It is tried for half a day, because
 # an older message would come too late.
 RETRY_DELAYS_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600)
@@ -48,10 +46,6 @@ class NotSent(Exception):
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text[:300])
         self.status = status
-
-
-class TooSlow(Exception):
-    """A message took longer than MAX_DURATION_S."""
 
 
 # --- creation --------------------------------------------------------------------------------
@@ -119,13 +113,9 @@ def deliver(rule_id: int, lease: str = "") -> int:
 
     `lease` is the token of the lease that `tasks.enqueue_notifications` acquired, and is released.
     """
-    if lease and not leases.renew(lease_of(rule_id), lease, LEASE_S):
-        return 0
-    try:
-        rule = NotificationRule.objects.filter(pk=rule_id, is_enabled=True).first()
+    with leases.taken_over(lease_of(rule_id), lease, LEASE_S) as is_held:
+        rule = NotificationRule.objects.filter(pk=rule_id, is_enabled=True).first() if is_held else None
         return _deliver(rule) if rule else 0
-    finally:
-        leases.release(lease_of(rule_id), lease)
 
 
 def _deliver(rule: NotificationRule) -> int:
@@ -228,29 +218,25 @@ def _mail(addresses: list[str], message: Message) -> None:
         raise NotSent("This server has no mail server: set EMAIL_HOST.")
     mail = EmailMessage(message.title, message.text, None, addresses, headers={"Auto-Submitted": "auto-generated"})
     try:
-        with gevent.Timeout(MAX_DURATION_S, TooSlow):
+        with gevent.Timeout(outward.MAX_DURATION_S, outward.TooSlow):
             mail.connection = get_connection(timeout=settings.EMAIL_TIMEOUT)
             mail.send()
     except smtplib.SMTPResponseException as error:
         text = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
         raise NotSent(f"The mail server answered {error.smtp_code}: {text}") from error
-    except (OSError, BadHeaderError, TooSlow) as error:  # smtplib's errors are an OSError
+    except (OSError, BadHeaderError, outward.TooSlow) as error:  # smtplib's errors are an OSError
         raise NotSent(f"The mail server {settings.EMAIL_HOST}: {type(error).__name__}: {error}") from error
 
 
 def _post(session: requests.Session, url: str, **content: Any) -> None:
     """POST to `url`. A redirection is an error: its target was not configured."""
     try:
-        # TIMEOUTS_S bounds each part of the answer alone, and a receiver may send it byte by byte.
-        with (
-            gevent.Timeout(MAX_DURATION_S, TooSlow),
-            session.post(url, timeout=TIMEOUTS_S, allow_redirects=False, stream=True, **content) as answer,
-        ):
-            if not answer.ok or answer.is_redirect:
-                raise NotSent(f"HTTP {answer.status_code}", answer.status_code)
-    except (requests.RequestException, TooSlow) as error:
+        status, is_accepted = outward.post(session, url, **content)
+    except (requests.RequestException, outward.TooSlow) as error:
         raise NotSent(type(error).__name__) from error  # without its text, because that names the URL
     except outward.NotPublicError as error:
         raise NotSent(str(error)) from error
     except (ValueError, UnicodeError) as error:  # an invalid host name
         raise NotSent(type(error).__name__) from error
+    if not is_accepted:
+        raise NotSent(f"HTTP {status}", status)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import gevent
 import requests
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
@@ -24,8 +23,6 @@ from core.redis import leases
 
 logger = logging.getLogger(__name__)
 
-TIMEOUTS_S = (3.05, 10)  # to connect, and for each part of the answer
-MAX_DURATION_S = 30  # of a whole request, however many parts its answer has
 # From each failed attempt to the next; after the last one the delivery is dead.
 RETRY_DELAYS_S = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
 PAGE_SIZE = 100  # deliveries that are read by one query
@@ -33,10 +30,6 @@ MAX_OF_ONE_CHARGER = 10  # in a page, so that events of other chargers wait for 
 MAX_PENDING_OF_ONE_CHARGER = 10_000  # for one webhook; beyond it the oldest are dropped
 MAX_FAILURES_IN_A_ROW = 3  # after which the remaining deliveries wait for the next task
 LEASE_S = 300  # during which one task alone delivers to a webhook
-
-
-class TooSlow(Exception):
-    """A request took longer than MAX_DURATION_S."""
 
 
 def lease_of(webhook_id: int) -> str:
@@ -49,13 +42,9 @@ def deliver(webhook_id: int, lease: str = "") -> int:
     `lease` is the token of the lease that `tasks.enqueue_deliveries` acquired, and is released. A task that waited in
     the broker until its lease expired does nothing, because another task may deliver now.
     """
-    if lease and not leases.renew(lease_of(webhook_id), lease, LEASE_S):
-        return 0
-    try:
-        webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
+    with leases.taken_over(lease_of(webhook_id), lease, LEASE_S) as is_held:
+        webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first() if is_held else None
         return _deliver(webhook) if webhook else 0
-    finally:
-        leases.release(lease_of(webhook_id), lease)
 
 
 def _deliver(webhook: Webhook) -> int:
@@ -105,12 +94,10 @@ def _post(session: requests.Session, webhook: Any, delivery: Delivery) -> tuple[
     except sealing.Unreadable as error:
         return None, str(error)[:300]
     headers = signed(secret, f"event_{delivery.event_id}", body)
-    options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUTS_S, "allow_redirects": False, "stream": True}
     try:
-        # TIMEOUTS_S bounds each part of the answer alone, and a receiver may send it byte by byte.
-        with gevent.Timeout(MAX_DURATION_S, TooSlow), session.post(webhook.url, body, **options) as answer:
-            return answer.status_code, "" if answer.ok and not answer.is_redirect else f"HTTP {answer.status_code}"
-    except (requests.RequestException, TooSlow) as error:
+        status, is_accepted = outward.post(session, webhook.url, data=body, headers=headers)
+        return status, "" if is_accepted else f"HTTP {status}"
+    except (requests.RequestException, outward.TooSlow) as error:
         return None, type(error).__name__
     except outward.NotPublicError as error:
         return None, str(error)[:300]

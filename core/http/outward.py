@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+import gevent
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
@@ -27,6 +28,14 @@ NOT_PUBLIC = [
 ]
 # An IPv6 address below one of these is the IPv4 address in its last 32 bits: IPv4-mapped, and NAT64 (RFC 6052).
 OF_IPV4 = [ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96")]
+
+
+TIMEOUTS_S = (3.05, 10)  # to connect, and for each part of the answer
+MAX_DURATION_S = 30  # of a whole request, however many parts its answer has
+
+
+class TooSlow(Exception):
+    """A request took longer than MAX_DURATION_S."""
 
 
 class NotPublicError(Exception):
@@ -109,3 +118,14 @@ def session() -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter())
     return session
+
+
+def post(session: requests.Session, url: str, **content: Any) -> tuple[int, bool]:
+    """POST `content`; return (HTTP status, whether it was accepted). A redirection is refused, not followed.
+
+    Raise `TooSlow`, `NotPublicError`, `requests.RequestException`, or `ValueError` for an invalid host name.
+    """
+    options: dict[str, Any] = {"timeout": TIMEOUTS_S, "allow_redirects": False, "stream": True}
+    # TIMEOUTS_S bounds each part of the answer alone, and a receiver may send it byte by byte.
+    with gevent.Timeout(MAX_DURATION_S, TooSlow), session.post(url, **options, **content) as answer:
+        return answer.status_code, answer.ok and not answer.is_redirect

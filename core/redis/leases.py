@@ -1,6 +1,8 @@
 """Leases in Redis: one process alone does a thing at a time, or within an interval."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from core.redis.connections import attempt, sync_redis
@@ -28,6 +30,34 @@ def renew(name: str, token: str, seconds: int) -> bool:
 def release(name: str, token: str) -> None:
     """End a lease if `token` still holds it. Raise `RedisError`."""
     sync_redis().eval(RELEASE, 1, f"ocpp:{name}", token)
+
+
+def hand_over(name: str, seconds: float, start: Callable[[str], object]) -> None:
+    """Lease `name`, and call `start` with the token, unless another one holds it. Raise `RedisError`.
+
+    If `start` fails, the lease is released at once, so that the next attempt need not wait for its end.
+    """
+    if token := acquire(name, seconds):
+        try:
+            start(token)
+        except Exception:
+            release(name, token)
+            raise
+
+
+@contextmanager
+def taken_over(name: str, token: str, seconds: int) -> Iterator[bool]:
+    """Hold a lease that `hand_over` made; yield whether `token` still holds it. Without a token there is none.
+
+    Raise `RedisError`.
+    """
+    if token and not renew(name, token, seconds):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        release(name, token)
 
 
 def record_time(name: str) -> None:

@@ -16,6 +16,7 @@ from chargers.models import Incident, NotificationDelivery, NotificationRule, Si
 from chargers.services import incident_messages, incident_notifications, incidents
 from chargers.services.incidents import Span
 from commands.services.incident_causes import RULES
+from core.http import outward
 from tests.support.builders import a_charger, a_rule, an_incident, tell
 from tests.support.receivers import receiving
 
@@ -223,7 +224,7 @@ def test_a_failed_message_is_tried_again_until_it_is_dead_and_can_be_replayed(re
 
 
 def test_a_hanging_server_delays_no_other_rule_for_long(receiver, monkeypatch):
-    monkeypatch.setattr(incident_notifications, "TIMEOUTS_S", (0.3, 0.3))
+    monkeypatch.setattr(outward, "TIMEOUTS_S", (0.3, 0.3))
     receiver.delay_s = 2
     rule = a_rule(target=receiver.url)
     a_fault()

@@ -207,6 +207,7 @@ from gevent import monkey; monkey.patch_all()
 import gevent, socket, django; django.setup()
 import requests
 from chargers.services import webhooks
+from core.http import outward
 from chargers.models import Charger, Delivery, Event, Webhook
 from datetime import UTC, datetime
 listening = socket.create_server(("127.0.0.1", 0))
@@ -215,7 +216,7 @@ def drip():
     for byte in b"HTTP/1.1 204 No Content\\r\\nX-Long: " + b"x" * 1000:
         peer.sendall(bytes([byte])); gevent.sleep(0.1)
 gevent.spawn(drip)
-webhooks.MAX_DURATION_S = 1
+outward.MAX_DURATION_S = 1
 hook = Webhook(secret="whsec_AAAA", url=f"http://127.0.0.1:{listening.getsockname()[1]}/")
 event = Event(id=1, kind="charger.online", charger=Charger(identity="505"), at=datetime.now(UTC), body={})
 print(webhooks._post(requests.Session(), hook, Delivery(event=event)))

@@ -296,12 +296,13 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 # --- transaction_events ------------------------------------------------------------------------
 
-# What is known of the transactions of events, with the number of their latest event. Those that the events may change
-# are locked, so that the statements that follow see the events of another process. Rows omit members without a value.
-# `locked` is counted and not joined, because a join would read all of it for each row.
+# What is known of the transactions of events, and whether an event is the next one. The number of the latest event is
+# not read, because PostgreSQL would read all events of the transaction on that page of the index. Transactions that
+# the events may change are locked, so that the statements that follow see the events of another process. Rows omit
+# members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, changes boolean)
+    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint, changes boolean)
 ), locked AS MATERIALIZED (
     SELECT t.id FROM s JOIN transactions_transaction t
         ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
@@ -309,8 +310,9 @@ WITH s AS MATERIALIZED (
 )
 SELECT s.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
     num_nonnulls(t.stop_received_at) = 1,
-    (SELECT e.seq_no FROM transactions_transactionevent e WHERE e.transaction_id = t.id
-        ORDER BY e.seq_no DESC LIMIT 1),
+    EXISTS (SELECT FROM transactions_transactionevent e WHERE e.transaction_id = t.id AND e.seq_no = s.seq_no - 1)
+        AND (num_nonnulls(t.missing_since) = 0 OR NOT EXISTS (SELECT FROM transactions_transactionevent e
+            WHERE e.transaction_id = t.id AND e.seq_no > s.seq_no)),
     EXISTS (SELECT FROM transactions_tariff)
 FROM s JOIN transactions_transaction t
     ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''

@@ -89,9 +89,10 @@ _others = attrgetter(*OTHERS.values())
 
 
 class Found(NamedTuple):
-    """The transaction of an event as it was before it. `last_seq_no` is the number of its latest event, None without.
+    """The transaction of an event as it was before it.
 
-    `has_tariffs` says that there are tariffs, so the transaction may have a cost.
+    `is_next` says that the event before it is stored, and that it fills no gap. `has_tariffs` says that there are
+    tariffs, so the transaction may have a cost.
     """
 
     transaction_id: int
@@ -101,11 +102,11 @@ class Found(NamedTuple):
     id_tag: str
     id_token_type: str
     has_ended: bool
-    last_seq_no: int | None
+    is_next: bool
     has_tariffs: bool
 
 
-UNKNOWN = Found(0, "", None, None, "", "", False, None, False)  # the transaction of a first event
+UNKNOWN = Found(0, "", None, None, "", "", False, False, False)  # the transaction of a first event
 
 
 class Folded(NamedTuple):
@@ -203,7 +204,7 @@ def _find(
 def _found(events: list[Event]) -> list[Found]:
     """Return the transaction of each event, UNKNOWN for a first event."""
     rows: list[dict[str, Any]] = [
-        {"n": n, "charger": event.call.charger, "reference": event.reference}
+        {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
         | ({"changes": True} if _may_change(event) else {})
         for n, event in enumerate(events)
     ]
@@ -264,14 +265,13 @@ def _meters(event: Event, message: Readings) -> Meters:
 
 def _changes(event: Event, known: Found, meters: Meters) -> bool:
     """Whether a new event changes more of its transaction than its readings."""
-    last = UNNUMBERED if known.last_seq_no is None else known.last_seq_no
     return (
         event.event_type != UPDATED
         or event.id_token is not None
         or event.charging_state not in ("", known.charging_state)
         or event.evse_id not in (None, known.evse_id)
         or event.connector_id not in (None, known.connector_id)
-        or event.seq_no not in (UNNUMBERED, last + 1)
+        or not (known.is_next or event.seq_no == UNNUMBERED)
         or event.has_clock_skew
         or (meters[0], event.reservation_id, event.remote_start_id) != (None, None, None)
     )

@@ -51,6 +51,7 @@ CHOICES: dict[tuple[str, str], list[tuple[str, Any]]] = {
 # Intents whose effect does not depend on their parameters.
 PLAIN = ("unlock", "read_configuration", "fetch_log", "renew_certificate")
 WITH_WHOLE = ("availability", "limit")
+FROM_201 = ("id_token_type", "connector_id")  # parameters of intents that chargers of OCPP 1.6 do not know
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,20 @@ def effect(name: str, payload: dict[str, Any]) -> str:
 
 
 def choose(name: str, fields: list[Field], charger: Charger | None) -> list[Field]:
-    """Offer choices instead of inputs where the values are known: places, sessions, yes or no."""
+    """Offer choices instead of inputs where the values are known: places, sessions, yes or no.
+
+    Leave out what OCPP 1.6 lacks, where the charger speaks it.
+    """
+    if charger is not None and not charger.version.has_evses:
+        fields = [field for field in fields if field.name not in FROM_201]
     for field in fields:
         known = CHOICES.get((name, field.name))
         if known:
             field.kind, field.choices = "choice", list(known)
         elif charger is not None:
             _choose_of(charger, name, field)
+        if field.name == "id_token_type":
+            field.kind = "text"  # one word, though its schema has no length
     return fields
 
 
@@ -104,6 +112,7 @@ def _choose_of(charger: Charger, name: str, field: Field) -> None:
     choices: list[tuple[str, Any]] = []
     if field.name == "evse_id":
         choices = _places(charger, name)
+        field.label = gettext("EVSE") if charger.version.has_evses else gettext("Connector")
     elif field.name == "reference":
         choices = _sessions(charger)
     if not choices:

@@ -4,7 +4,7 @@ import calendar
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +90,15 @@ def periods() -> list[str]:
     count = today.year * 12 + today.month - 1
     months = [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(count, count - MONTHS_SHOWN, -1)]
     return months + sorted({month[:4] for month in months}, reverse=True)
+
+
+def before(period: str) -> str:
+    """Return the month before a month, the year before a year."""
+    year, _, month = period.partition("-")
+    if not month:
+        return f"{max(int(year) - 1, 1):04}"
+    first = max(date(int(year), int(month), 1), date(1, 2, 1)) - timedelta(days=1)
+    return f"{first.year:04}-{first.month:02}"
 
 
 def file_name(choice: Choice, kind: str) -> str:

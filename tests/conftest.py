@@ -46,6 +46,9 @@ def live():
         "OCPP_REQUIRE_SUBPROTOCOL": "0",  # as in local development
         # Nobody answers there, except for the tests that do.
         "ISO15118_PROVIDER_URL": f"http://127.0.0.1:{free_port()}/",
+        # No mail server is there, except in the tests that start one.
+        "EMAIL_HOST": "127.0.0.1",
+        "EMAIL_PORT": str(free_port()),
         # Not that of the browser, nor of REST.
         "TIME_ZONE_DISPLAY": "Europe/Berlin",
     }

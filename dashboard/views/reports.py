@@ -47,6 +47,7 @@ class Reports(Page):
             "chart_height": CHART_HEIGHT,
             "sites": [(str(pk), name) for pk, name in sites.values_list("pk", "name")],
             "periods": [(period, _named(period)) for period in dict.fromkeys([choice.period, *periods])],
+            "former": (former := report_tables.before(choice.period), _named(former)),
             "asked": without_empty(self.request.GET).urlencode(),
             "kinds": report_files.TYPES,
         }

@@ -1,26 +1,15 @@
 """The pages that add a charger and wait until it connects."""
 
-import base64
 import re
 
 import pytest
-import websockets
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Permission
 
 from chargers.models import Charger, Refusal, Site
 from chargers.services import onboarding
 from core.db import bulk_sql
-from tests.support.browser import EXECUTABLE, NONE, a_page, launch, playwright
 from tests.support.builders import a_charger
 from tests.support.dashboard import a_user
-from tests.support.live import an_id, exchange
-
-SMALL = {"width": 360, "height": 800}
-
-
-def basic(charger_id, key):
-    return {"Authorization": "Basic " + base64.b64encode(f"{charger_id}:{key}".encode()).decode()}
 
 
 def a_refusal(charger_id, kind="unknown", **columns):
@@ -37,45 +26,6 @@ def shown(api, charger):
     answer = api.get(f"/chargers/{charger.identity}/connection/", headers={"X-Live": "1"})
     assert answer.status_code == 200
     return answer.content.decode()
-
-
-def refused(live, charger_id, key, **options):
-    with pytest.raises(websockets.InvalidStatus):
-        live.socket(charger_id, additional_headers=basic(charger_id, key), **options)
-
-
-@pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-def test_a_page_waits_for_a_new_charger_and_says_what_is_wrong(live):
-    charger_id = f"{an_id()}-x"
-    with playwright.sync_playwright() as started, a_page(launch(started), live, viewport=SMALL) as page:
-        page.get_by_role("link", name="Add charger").click()
-        page.get_by_label("Charger ID").fill(charger_id)
-        page.get_by_role("button", name="Add charger").click()
-        state = page.locator("#connection")
-        has(state, "Nothing has arrived from this charger yet")
-        url = page.get_by_label("URL", exact=True).input_value()
-        assert url == f"{live.ws_url}/{charger_id}"
-        key = page.get_by_label("Key, as the password").input_value()
-        found = Axe().run(page).response["violations"]
-        assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.locator(".qr svg").is_visible()
-        refused(live, charger_id, "wrong key of twenty")
-        has(state, "Enter the key as the password")
-        refused(live, charger_id, key, subprotocols=["ocpp0.1"])
-        has(state, "the charger offered ocpp0.1")
-        with websockets.sync.client.connect(
-            url, subprotocols=["ocpp1.6"], additional_headers=basic(charger_id, key)
-        ) as socket:
-            has(state, "OCPP 1.6")
-            has(state, "has not sent BootNotification yet")
-            exchange(socket, "1", "BootNotification", {"chargePointVendor": "ACME", "chargePointModel": "Box"})
-            has(state, "booted as ACME Box")
-            assert page.get_by_label("Key, as the password").input_value() == key
-
-
-def has(locator, text):
-    playwright.expect(locator).to_contain_text(text, timeout=15_000)
 
 
 @pytest.mark.django_db

@@ -46,18 +46,6 @@ def test_the_navigation_is_a_menu_on_a_phone(phone):
     check(phone)
 
 
-def test_an_unknown_tag_is_accepted_in_two_clicks(phone, live):
-    charger_id, tag = an_id(), an_id()[:20]
-    with live.socket(charger_id) as socket:
-        exchange(socket, "1", "Authorize", {"idTag": tag})
-        phone.goto(f"/chargers/{charger_id}/")
-        phone.get_by_label(f"Group of {tag}").fill("Fleet")
-        check(phone)
-        phone.get_by_role("button", name=f"Accept {tag}").click()
-        playwright.expect(phone.locator(".notice")).to_contain_text(tag)
-        assert exchange(socket, "2", "Authorize", {"idTag": tag})[2]["idTagInfo"]["status"] == "Accepted"
-
-
 def test_tags_are_imported(phone, live):
     tag = an_id()[:20]
     phone.goto("/tags/import/")

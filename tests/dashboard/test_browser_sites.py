@@ -163,25 +163,6 @@ def test_a_file_is_checked_and_stored(page, live):
     assert placed(live, charger_id) == name
 
 
-def test_a_colleague_gets_access_to_one_site(page, live, depot):
-    colleague = f"carol-{an_id()}"
-    live.execute(
-        "INSERT INTO auth_user (username, password, is_active, is_staff, is_superuser, first_name, last_name, email, "
-        "date_joined) VALUES (%s, '', true, false, false, '', '', '', now())",
-        colleague,
-    )
-    page.goto(f"/sites/{depot[0]}/")
-    page.locator("[name=username][list]").fill(colleague)
-    page.get_by_role("button", name="Give access").click()
-    has(page.locator(".notice"), f"{colleague} is a user of {depot[1]} now.")
-    roles = live.rows(
-        "SELECT g.name FROM auth_user u JOIN auth_user_groups m ON m.user_id = u.id JOIN auth_group g "
-        "ON g.id = m.group_id WHERE u.username = %s",
-        colleague,
-    )
-    assert roles == [("Viewers",)]
-
-
 def test_the_page_of_a_site_follows_its_chargers(page, live, depot):
     charger_id = an_id()
     live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "site": depot[0]})

@@ -202,6 +202,8 @@ OCPP_PING_INTERVAL = _from_zero("OCPP_PING_INTERVAL", 20, 3600)
 OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, limit=3600)
 # Seconds for which commands wait on a new socket that has sent no CALL; 0: they are sent at once.
 OCPP_BOOT_WAIT = _from_zero("OCPP_BOOT_WAIT", 10, 3600)
+# Seconds after a command or a boot until a charger may be sent a command that reads back an effect; 0: none is sent.
+OCPP_READ_BACK_SECONDS = _from_zero("OCPP_READ_BACK_SECONDS", 10, 240)
 OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, limit=64) * 2**20  # MiB in the environment
 # Subprotocols on whose sockets messages are compressed, if the charger offers it (RFC 7692). OCPP 2.0.1 requires it
 # (part 4, §3.3); OCPP 1.6 does not mention it.

@@ -154,14 +154,17 @@ def unreadable(command: Command, action: str) -> Look | None:
     return None
 
 
-def unanswered(action: str) -> Look:
-    return Look(PENDING, f"It was expected to be read back by {action}.")
+def unanswered(command: Command, action: str) -> Look:
+    """Return a `Look` for a setting that was not read back yet, which proves nothing if it was never tried."""
+    is_tried = any(read.sent_at for read in command.read_backs)
+    at_end = NOT_SEEN if is_tried else NOT_APPLICABLE
+    return Look(PENDING, f"It was expected to be read back by {action}.", at_end)
 
 
 def read_by(command: Command, action: str) -> tuple[list[Command], Look | None]:
     """Return the answered read-backs of `command` by `action`, and a `Look` as long as they tell nothing."""
     answers = is_read(command, action)
-    return answers, unreadable(command, action) or (None if answers else unanswered(action))
+    return answers, unreadable(command, action) or (None if answers else unanswered(command, action))
 
 
 def contradicted(answers: Sequence[Command], detail: str) -> Look:

@@ -10,15 +10,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from chargers.services import audit, events
 from commands import sql
-from commands.actions.base import Confirmation, FollowUp, Look
+from commands.actions.base import Confirmation, FollowUp, Look, nothing
 from commands.actions.table import action_of
 from commands.models import (
     ANSWERED,
+    CANCELLED,
     CONFIRMED,
     FINISHED,
     NOT_APPLICABLE,
@@ -47,6 +49,7 @@ EVENTS = {CONFIRMED: "command.confirmed", NOT_SEEN: "command.not_seen"}
 READ_BACKS = frozenset(
     {"GetChargingProfiles", "GetCompositeSchedule", "GetConfiguration", "GetLocalListVersion", "GetVariables"}
 )
+NOT_READ = "Nothing is read back from chargers here (OCPP_READ_BACK_SECONDS), so the effect can't be seen."
 READ_TIMEOUT_S = 15.0  # few, because the commands of operators wait for a charger that does not answer
 MAX_ANSWERED, MAX_READ_BACKS = 2, 4  # read-backs for one command
 PAUSE_AFTER_ANSWER, PAUSE_AFTER_SILENCE = timedelta(seconds=5), timedelta(seconds=60)
@@ -54,6 +57,12 @@ PAUSE_AFTER_ANSWER, PAUSE_AFTER_SILENCE = timedelta(seconds=5), timedelta(second
 
 def _of(command: Command) -> Confirmation | None:
     return action_of(command.version, command.action).confirmation
+
+
+def is_read_back(command: Command) -> bool:
+    """Whether `command` reads back the effect of the one that it follows."""
+    by_system = command.requested_by == audit.SYSTEM_ACTOR and command.action in READ_BACKS
+    return by_system and command.follows_id is not None
 
 
 # --- when a command is finished --------------------------------------------------------------
@@ -67,11 +76,12 @@ def begin(command: Command) -> JSON:
     command.confirmation, command.confirmation_detail, command.noted = NOT_APPLICABLE, "", None
     within_s = None
     how = _of(command)
-    is_read_back = command.requested_by == audit.SYSTEM_ACTOR and command.action in READ_BACKS
-    if how and command.outcome == ANSWERED and not is_read_back:
+    if how and command.outcome == ANSWERED and not is_read_back(command):
         try:
             with transaction.atomic():
                 excluded = how.excluded(command)
+                if excluded is None and how.read_back is not nothing and not settings.OCPP_READ_BACK_SECONDS:
+                    excluded = NOT_READ
                 if excluded is None:
                     command.noted, within_s = how.note(command), how.within_s(command)
                     command.confirmation = PENDING
@@ -218,22 +228,47 @@ def _count_again(decided: Sequence[Command]) -> None:
 # --- read-backs --------------------------------------------------------------------------------
 
 
+def must_yield(command: Command) -> bool:
+    """Whether another command than a read-back waits for the charger of `command`, which is one."""
+    others = _not_reading_back().filter(charger=command.charger_id, pk__gt=command.pk)
+    return others.exclude(state=FINISHED).exists()
+
+
+def _not_reading_back() -> QuerySet[Command]:
+    by_system = Q(requested_by=audit.SYSTEM_ACTOR, action__in=READ_BACKS, follows__isnull=False)
+    return Command.objects.exclude(by_system)
+
+
 def _read_back(commands: Sequence[Command], now: datetime) -> None:
-    """Submit the read-backs of those of `commands` whose chargers are online and have nothing else to do."""
+    """Submit the read-backs of those of `commands` whose chargers are online and had nothing else to do for a while.
+
+    An operator who sends one command after the other, as a script does, meets none between them.
+    """
     wanted = [(command, read) for command in commands if (read := _wanted(command, now))]
     if not wanted:
         return
-    unfinished = Command.objects.filter(charger__in={c.charger_id for c, _ in wanted}).exclude(state=FINISHED)
-    busy = set(unfinished.values_list("charger", flat=True))
+    busy = _busy([command for command, _ in wanted], now)
     for command, read in wanted:
         if command.charger_id not in busy:
             busy.add(command.charger_id)
             _submit(command, read)
 
 
+def _busy(commands: Sequence[Command], now: datetime) -> set[int]:
+    """Return the chargers of `commands` that have a command to do, had one lately, or have booted lately."""
+    lately = now - timedelta(seconds=settings.OCPP_READ_BACK_SECONDS)
+    chargers = {command.charger for command in commands}
+    booted = {charger.pk for charger in chargers if charger.last_boot_at and charger.last_boot_at > lately}
+    # Older commands than these have finished earlier, so that only a few rows of each charger are read.
+    since = Command.objects.filter(charger__in=chargers, pk__gte=min(command.pk for command in commands))
+    unfinished = Command.objects.filter(charger__in=chargers).exclude(state=FINISHED)
+    finished = since.filter(pk__in=_not_reading_back().values("pk"), finished_at__gt=lately)
+    return booted.union(*(found.values_list("charger", flat=True) for found in (unfinished, finished)))
+
+
 def _wanted(command: Command, now: datetime) -> FollowUp | None:
     """Return the next read-back of `command`, None if there is none now."""
-    how, former = _of(command), command.read_backs
+    how, former = _of(command), [read for read in command.read_backs if read.outcome != CANCELLED]
     answered = [read for read in former if read.outcome not in SILENT]
     if how is None or not command.charger.is_online or len(former) >= MAX_READ_BACKS or len(answered) >= MAX_ANSWERED:
         return None

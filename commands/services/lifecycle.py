@@ -184,6 +184,8 @@ def _send(command: Command, holder: Presence) -> Command:
         return _finish(command, FAILED, error=_error("OtherVersion", reason))
     if refusal := acceptance.reason_not_allowed(command.charger, command.version, command.action):
         return _finish(command, CANCELLED, error=_error("NotAccepted", refusal))
+    if confirmation.is_read_back(command) and _with_database(confirmation.must_yield, command):
+        return _finish(command, CANCELLED, error=_error("Postponed", "Another command waits for the charger."))
     with tracing.span("send", "producer"):
         mailbox.send(holder, command.task_id, command.action, command.payload.opened())
         left_s = _queue_ends_s(command, holder) - time.monotonic()

@@ -1,7 +1,6 @@
 """The effects of commands: seen in the records of their chargers, by reading back, or not at all."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -16,11 +15,13 @@ from commands.services.confirmation import READ_BACKS
 from commands.services.lifecycle import _finish
 from core.ocpp.versions import OCPP16, OCPP201
 from tests.support.builders import a_charger, a_start, a_tag, a_transaction, tell
-from tests.support.live import an_id, until_connected
+from tests.support.live import an_id, eventually, until_connected
+from tests.support.station import Station
 from transactions.models import Transaction
 
 ACCEPTED = {"status": "Accepted"}
 SOFT = {"type": "Soft"}
+READ_BACK_AFTER = 11  # seconds, of which 10 are the default of the setting
 
 
 def online(**columns):
@@ -35,8 +36,8 @@ def answered(action, payload, answer=ACCEPTED, charger=None, outcome="answered")
     return _finish(command, outcome, response=answer if outcome == "answered" else None)
 
 
-def looked(command, seconds=0):
-    """`command` after the next look, `seconds` later."""
+def looked(command, seconds=READ_BACK_AFTER):
+    """`command` after the next look, `seconds` later; its charger had no other command meanwhile."""
     command.refresh_from_db()
     aged = {name: getattr(command, name) for name in ("finished_at", "confirm_until")}
     aged = {name: moment and moment - timedelta(seconds=seconds) for name, moment in aged.items()}
@@ -154,7 +155,7 @@ def test_two_workers_that_look_at_once_decide_and_read_back_once(monkeypatch):
         return store(looks, now) + store(looks, now)
 
     monkeypatch.setattr(confirmation, "_store", twice)
-    confirmation.look()
+    looked(command)
     assert command.followed_by.count() == 1
 
 
@@ -306,6 +307,10 @@ def test_a_setting_that_waits_for_a_boot_is_read_after_it():
     assert state(command) == ("pending", "It takes effect at the next boot, which was expected.")
     assert not command.followed_by.exists()
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")
+    assert not looked(command).followed_by.exists()
+    past = datetime.now(UTC) - timedelta(seconds=READ_BACK_AFTER)
+    Command.objects.update(sent_at=past)
+    Charger.objects.update(last_boot_at=past)
     looked(command)
     read_back(command, reports("HeartbeatInterval", "60"))
     assert command.confirmation == "confirmed"
@@ -324,10 +329,64 @@ def test_a_read_back_waits_for_the_charger_and_for_the_commands_of_operators():
     waiting = submission.submit(charger, "ClearCache", {})
     assert not looked(command).followed_by.exists()
     _finish(waiting, "cancelled")
+    assert not looked(command).followed_by.exists()
+    later = datetime.now(UTC) - timedelta(seconds=READ_BACK_AFTER)
+    Command.objects.filter(pk=waiting.pk).update(finished_at=later)
     Charger.objects.filter(pk=charger.pk).update(disconnected_at=datetime.now(UTC))
     assert not looked(command).followed_by.exists()
     Charger.objects.filter(pk=charger.pk).update(disconnected_at=None)
     assert looked(command).followed_by.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_setting_is_not_read_back_at_once():
+    command = answered("ChangeConfiguration", INTERVAL)
+    assert not looked(command, 8).followed_by.exists()
+    assert looked(command, 3).followed_by.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_settings_of_one_charger_are_read_back_one_after_the_other_without_a_wait():
+    charger = online()
+    second, first = (answered("ChangeConfiguration", INTERVAL, charger=charger) for _ in range(2))
+    looked(second)
+    looked(first)
+    assert (first.followed_by.count(), second.followed_by.count()) == (1, 0)
+    read = first.followed_by.get()
+    Command.objects.filter(pk=read.pk).update(state="sent", sent_at=datetime.now(UTC))
+    read.refresh_from_db()
+    _finish(read, "answered", response=reports("HeartbeatInterval", "60"))
+    assert looked(first, 0).confirmation == "confirmed"
+    assert looked(second, 0).followed_by.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_charger_that_was_never_free_to_be_read_is_not_blamed():
+    command = answered("ChangeConfiguration", INTERVAL)
+    submission.submit(command.charger, "ClearCache", {})
+    looked(command, 301)
+    assert state(command) == ("not_applicable", "It was expected to be read back by GetConfiguration.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_queued_read_back_is_left_out_if_another_command_waits():
+    command = looked(answered("ChangeConfiguration", INTERVAL))
+    read = command.followed_by.get()
+    assert not confirmation.must_yield(read)
+    waiting = submission.submit(command.charger, "ClearCache", {})
+    assert confirmation.must_yield(read)
+    for ended in (read, waiting):
+        _finish(ended, "cancelled")
+    Command.objects.filter(pk=waiting.pk).update(finished_at=datetime.now(UTC) - timedelta(seconds=READ_BACK_AFTER))
+    assert looked(command).followed_by.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_read_backs_a_setting_is_not_applicable_and_a_reset_is_still_looked_for(settings):
+    settings.OCPP_READ_BACK_SECONDS = 0
+    seen = "Nothing is read back from chargers here (OCPP_READ_BACK_SECONDS), so the effect can't be seen."
+    assert state(answered("ChangeConfiguration", INTERVAL)) == ("not_applicable", seen)
+    assert answered("Reset", SOFT).confirmation == "pending"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -598,7 +657,19 @@ def test_no_command_that_reads_back_is_followed_and_every_read_back_is_an_action
 # --- over real sockets -------------------------------------------------------------------------
 
 
+def without_a_wait(live, task):
+    """Let `task` and the boot before it be long ago when it has finished, so that it is read back at once."""
+    task, past = live.finished(task), "- interval '11 s'"
+    live.execute(
+        f"UPDATE chargers_charger SET last_boot_at = last_boot_at {past} WHERE identity = %s AND last_boot_at < %s",
+        *(task["charger_id"], task["sent_at"]),
+    )
+    live.execute(f"UPDATE commands_command SET finished_at = finished_at {past} WHERE task_id = %s", task["task_id"])
+    return task
+
+
 def decided(live, task):
+    without_a_wait(live, task)
     return live.get(f"/api/ocpp/tasks/{task['task_id']}/?wait=30&until=confirmed")
 
 
@@ -624,6 +695,16 @@ def test_a_simulated_result_is_not_followed(live):
     with live.charger(charger_id := an_id(), Reset=None):
         task = decided(live, live.ask(charger_id, "Reset", SOFT, timeout=1))
     assert (task["simulated"], task["confirmation"]) == (True, "not_applicable")
+
+
+def test_a_script_of_single_steps_meets_no_read_back(live):
+    with Station(live) as station:
+        station.connect().booted()
+        for value in ("60", "70"):
+            _, task = station.obeys("ChangeConfiguration", INTERVAL | {"value": value})
+            station.is_left_alone(1.5)
+        without_a_wait(live, task)
+        assert station.receive("GetConfiguration") == {"key": ["HeartbeatInterval"]}
 
 
 # --- simulated chargers over real sockets ------------------------------------------------------
@@ -672,6 +753,7 @@ COMMANDS = {
 }
 # Nothing shows that these were ignored, if there was neither a reservation nor a limit.
 SEEN_ANYHOW = {"CancelReservation", "ClearChargingProfile"}
+READ_BACK = 3  # of the others: a setting, a limit and a list
 
 
 _reservations = count(RESERVATION)
@@ -706,12 +788,13 @@ def test_a_simulated_charger_that_only_accepts_is_found_out(live, known_tag, ver
         until_connected(live, charger_id)
         shown = [(action, payload) for action, payload in commands(version) if action not in SEEN_ANYHOW]
         ignored = [(action, payload) for action, payload in shown if AVAILABLE not in payload.values()]
-        tasks = [live.finished(live.ask(charger_id, action, payload)) for action, payload in ignored]
+        tasks = [without_a_wait(live, live.ask(charger_id, action, payload)) for action, payload in ignored]
         assert {task["outcome"] for task in tasks} == {"answered"}
-        time.sleep(3)
+        of_charger = "charger_id = (SELECT id FROM chargers_charger WHERE identity = %s)"
+        read_back = f"SELECT DISTINCT follows_id FROM commands_command WHERE state = 'finished' AND {of_charger}"
+        assert eventually(lambda: len(live.rows(f"{read_back} AND follows_id > 0", charger_id)) == READ_BACK, 20)
         live.execute(
-            "UPDATE commands_command SET confirm_until = now() WHERE confirmation = 'pending' AND charger_id = "
-            "(SELECT id FROM chargers_charger WHERE identity = %s)",
+            f"UPDATE commands_command SET confirm_until = now() WHERE confirmation = 'pending' AND {of_charger}",
             charger_id,
         )
         for task in tasks:

@@ -99,7 +99,7 @@ def _settings(command: Command) -> Look:
             results[variables.identity(names.read(result))] = result
     wanted = [(names.read(item), item["attributeValue"]) for item in command.noted]
     if any(variables.identity(name) not in results for name, _ in wanted):
-        return effects.unanswered(READ)
+        return effects.unanswered(command, READ)
     read = [(name, value, results[variables.identity(name)]) for name, value in wanted]
     shown = [(name, value, found) for name, value, found in read if _is_shown(found)]
     if not shown:

@@ -106,6 +106,7 @@ LABELS = {
     "bad_item": gettext_lazy("Unreadable item"),
     "out_of_range": gettext_lazy("Out of range"),
     "clock": gettext_lazy("Implausible time"),
+    "reused": gettext_lazy("Used again"),
     "unreadable": gettext_lazy("Unreadable"),
     "rejected": gettext_lazy("Refused"),
 }

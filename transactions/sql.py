@@ -255,15 +255,20 @@ RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_star
 
 # The latest start on an EVSE supersedes the others, in whichever order the messages arrived. If the clock of a
 # start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each EVSE by itself.
+# `ended` is a transaction that was not known on its EVSE before its end. It supersedes others as well.
 SUPERSEDE = """
 UPDATE transactions_transaction older SET superseded_by_id = open.latest
-FROM json_to_recordset(%s) AS s(charger bigint, evse_id int), LATERAL (
+FROM json_to_recordset(%s) AS s(charger bigint, evse_id int, ended int), LATERAL (
     SELECT t.id, first_value(t.id) OVER (
         ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
     ) AS latest
-    FROM transactions_transaction t
-    WHERE t.charger_id = s.charger AND t.evse_id = s.evse_id
-        AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) < 1
+    FROM (
+        SELECT * FROM transactions_transaction t
+        WHERE t.charger_id = s.charger AND t.evse_id = s.evse_id
+            AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) < 1
+        UNION ALL
+        SELECT * FROM transactions_transaction t WHERE t.id = s.ended
+    ) t
 ) open
 WHERE older.id = open.id AND open.id <> open.latest
     AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) < 1
@@ -302,21 +307,55 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 # members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint, changes boolean)
+    SELECT * FROM json_to_recordset(%s) AS s(
+        n int, charger bigint, reference text, seq_no bigint, changes boolean, recurrence int)
+), found AS MATERIALIZED (
+    SELECT s.n, s.seq_no, s.changes, t.id FROM s CROSS JOIN LATERAL (
+        SELECT t.id FROM transactions_transaction t
+        WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+            AND (s.recurrence IS NULL OR t.recurrence = s.recurrence)
+        ORDER BY t.recurrence DESC LIMIT 1
+    ) t
 ), locked AS MATERIALIZED (
-    SELECT t.id FROM s JOIN transactions_transaction t
-        ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
-    WHERE s.changes ORDER BY t.id FOR NO KEY UPDATE OF t
+    SELECT t.id FROM found f JOIN transactions_transaction t ON t.id = f.id
+    WHERE f.changes ORDER BY t.id FOR NO KEY UPDATE OF t
 )
-SELECT s.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
+SELECT f.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
     num_nonnulls(t.stop_received_at) = 1,
-    EXISTS (SELECT FROM transactions_transactionevent e WHERE e.transaction_id = t.id AND e.seq_no = s.seq_no - 1)
+    EXISTS (SELECT FROM transactions_transactionevent e WHERE e.transaction_id = t.id AND e.seq_no = f.seq_no - 1)
         AND (num_nonnulls(t.missing_since) = 0 OR NOT EXISTS (SELECT FROM transactions_transactionevent e
-            WHERE e.transaction_id = t.id AND e.seq_no > s.seq_no)),
-    EXISTS (SELECT FROM transactions_tariff)
-FROM s JOIN transactions_transaction t
-    ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+            WHERE e.transaction_id = t.id AND e.seq_no > f.seq_no)),
+    EXISTS (SELECT FROM transactions_tariff), t.recurrence, t.start_time, t.stop_time
+FROM found f JOIN transactions_transaction t ON t.id = f.id
 WHERE (SELECT count(*) FROM locked) >= 0
+"""
+
+# The transaction that had begun at the time of an event, or else the first one with its reference, and the next one.
+# Without a time it is the newest one.
+SESSIONS_OF_REFERENCE = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint, digest int,
+        timestamp timestamptz)
+), near AS MATERIALIZED (
+    SELECT s.*, coalesce((
+        SELECT t.recurrence FROM transactions_transaction t
+        WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+            AND (s.timestamp IS NULL OR t.start_time <= s.timestamp)
+        ORDER BY t.recurrence DESC LIMIT 1), 0) AS recurrence
+    FROM s
+)
+SELECT s.n, t.recurrence, t.id_tag, t.start_time, t.stop_time, t.stop_received_at, t.clock_skew,
+    c.last_boot_at > coalesce(t.stop_received_at, e.received_until), e.*
+FROM near s JOIN transactions_transaction t ON t.charger_id = s.charger AND t.own_reference = s.reference
+        AND t.own_reference <> '' AND t.recurrence BETWEEN s.recurrence AND s.recurrence + 1
+    JOIN chargers_charger c ON c.id = t.charger_id
+    CROSS JOIN LATERAL (
+        SELECT max(e.received_at) AS received_until, max(e.timestamp), count(*),
+            bool_or(e.seq_no = s.seq_no AND e.digest = s.digest), bool_or(e.seq_no = s.seq_no),
+            bool_or(e.event_type = 'Started'), min(e.seq_no) FILTER (WHERE e.event_type = 'Ended')
+        FROM transactions_transactionevent e WHERE e.transaction_id = t.id
+    ) e
+ORDER BY s.n, t.recurrence
 """
 
 # The transaction of a charger's first event, with the columns that this event alone computes, see FOLD_EVENTS.
@@ -324,14 +363,16 @@ WHERE (SELECT count(*) FROM locked) >= 0
 BEGIN_TRANSACTION = """
 INSERT INTO transactions_transaction AS t (charger_id, own_reference, evse_id, connector_id, id_tag, id_token_type,
     id_tag_status, charging_state, reservation_id, remote_start_id, meter_start, start_time, raw_start_time,
-    start_received_at, clock_skew, raw_stop_time, stop_reason, stop_id_tag)
+    start_received_at, clock_skew, recurrence, raw_stop_time, stop_reason, stop_id_tag)
 SELECT s.charger, s.reference, s.evse_id, s.connector_id, coalesce(s.id_token, ''), coalesce(s.id_token_type, ''),
     coalesce(s.id_token_status, ''), coalesce(s.charging_state, ''), s.reservation_id, s.remote_start_id,
-    s.meter_start, s.timestamp, s.raw_timestamp, s.received_at, coalesce(s.clock_skew, false), '', '', ''
+    s.meter_start, s.timestamp, s.raw_timestamp, s.received_at, coalesce(s.clock_skew, false),
+    coalesce(s.recurrence, 0), '', '', ''
 FROM json_to_recordset(%s) AS s(charger bigint, reference text, evse_id int, connector_id int, id_token text,
     id_token_type text, id_token_status text, charging_state text, reservation_id bigint, remote_start_id bigint,
-    meter_start bigint, timestamp timestamptz, raw_timestamp text, received_at timestamptz, clock_skew boolean)
-ON CONFLICT (charger_id, own_reference) WHERE own_reference <> '' DO NOTHING
+    meter_start bigint, timestamp timestamptz, raw_timestamp text, received_at timestamptz, clock_skew boolean,
+    recurrence int)
+ON CONFLICT (charger_id, own_reference, recurrence) WHERE own_reference <> '' DO NOTHING
 RETURNING t.charger_id, t.own_reference, t.id, EXISTS (SELECT FROM transactions_tariff)
 """
 

@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('action', models.CharField(blank=True, help_text='Ends with Response for answers to commands.', max_length=60)),
                 ('field', models.CharField(blank=True, help_text='Empty for the message as a whole.', max_length=255)),
-                ('kind', models.CharField(choices=[('too_long', 'too_long'), ('unknown_field', 'unknown_field'), ('wrong_type', 'wrong_type'), ('not_a_number', 'not_a_number'), ('unknown_value', 'unknown_value'), ('null', 'null'), ('missing', 'missing'), ('bad_item', 'bad_item'), ('out_of_range', 'out_of_range'), ('clock', 'clock'), ('unreadable', 'unreadable'), ('rejected', 'rejected')], max_length=20)),
+                ('kind', models.CharField(choices=[('too_long', 'too_long'), ('unknown_field', 'unknown_field'), ('wrong_type', 'wrong_type'), ('not_a_number', 'not_a_number'), ('unknown_value', 'unknown_value'), ('null', 'null'), ('missing', 'missing'), ('bad_item', 'bad_item'), ('out_of_range', 'out_of_range'), ('clock', 'clock'), ('reused', 'reused'), ('unreadable', 'unreadable'), ('rejected', 'rejected')], max_length=20)),
                 ('count', models.BigIntegerField(help_text='Messages in which it was found.')),
                 ('first_seen', models.DateTimeField()),
                 ('last_seen', models.DateTimeField()),

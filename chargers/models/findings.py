@@ -17,6 +17,7 @@ KINDS = {
     "bad_item": "An item of a list cannot be read.",
     "out_of_range": "A number is outside the range of the standard, or is implausible.",
     "clock": "A timestamp cannot be read, lies before 2010 or in the future.",
+    "reused": "An id that should stand for one thing is used for another one, such as a second transaction.",
     "unreadable": "A frame or a text cannot be read in part: it is not JSON, or contains control characters.",
     "rejected": "The message was refused, because nothing in it could be used.",
 }

@@ -200,6 +200,151 @@ def test_a_later_transaction_on_the_evse_supersedes_the_open_one(charger):
     assert (first.superseded_by, first.status) == (None, "Completed")
 
 
+def test_an_end_without_a_known_start_supersedes_the_open_one_on_its_evse(charger):
+    place = {"evse": {"id": 1, "connectorId": 1}}
+    other = {"transactionInfo": {"transactionId": "T-2"}}
+    send(charger, EVENTS[0] | place, EVENTS[4] | place | other)
+    first, second = Transaction.objects.order_by("id")
+    assert (first.superseded_by, first.status, second.status) == (second, "Ongoing", "Completed")
+
+
+def test_an_end_from_before_the_open_one_supersedes_nothing(charger):
+    place = {"evse": {"id": 1, "connectorId": 1}}
+    other = {"transactionInfo": {"transactionId": "T-2"}}
+    send(charger, an_event("Started", 0, 90, "Authorized") | place, EVENTS[4] | place | other)
+    assert not Transaction.objects.exclude(superseded_by=None).exists()
+
+
+# --- an id that stands for two sessions --------------------------------------------------------
+
+OTHER_TOKEN = {"idToken": "OTHER", "type": "ISO14443"}
+
+
+def shifted(event, minutes, **members):
+    """`event`, `minutes` later."""
+    moved = {**event, **members, "timestamp": later(event["timestamp"], minutes)}
+    if "meterValue" in event:
+        moved["meterValue"] = [
+            value | {"timestamp": later(value["timestamp"], minutes)} for value in moved["meterValue"]
+        ]
+    return moved
+
+
+def later(text, minutes):
+    moment = datetime.fromisoformat(text) + timedelta(minutes=minutes)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def next_day():
+    """The events of another session with the same id and numbers, a day later, by another driver."""
+    moved = [shifted(event, 24 * 60) for event in EVENTS]
+    registers = {1: 9000, 3: 12_000, 4: 20_000}
+    for number, wh in registers.items():
+        moved[number]["meterValue"][0]["sampledValue"] = [{"value": wh, "context": CONTEXTS[number]}]
+    return [event | ({"idToken": OTHER_TOKEN} if "idToken" in event else {}) for event in moved]
+
+
+CONTEXTS = {1: "Transaction.Begin", 3: "Sample.Periodic", 4: "Transaction.End"}
+
+
+def boot(charger):
+    station = {"vendorName": "V", "model": "M"}
+    tell(charger, "BootNotification", reason="PowerUp", chargingStation=station)
+
+
+def both():
+    sessions = Transaction.objects.order_by("recurrence")
+    return [(one.id_tag, one.status, one.energy_wh, one.transaction_events.count()) for one in sessions]
+
+
+@pytest.mark.parametrize("has_booted", [True, False])
+def test_an_id_that_is_used_again_after_the_end_is_another_session(charger, has_booted):
+    a_tag("OTHER")
+    send(charger, *EVENTS)
+    if has_booted:
+        boot(charger)
+    send(charger, *next_day())
+    wanted = [("ABC", "Completed", 8000, 5), ("OTHER", "Completed", 11_000, 5)]
+    assert both() == wanted
+    send(charger, *EVENTS, *next_day())
+    assert both() == wanted
+    kinds = list(Event.objects.filter(charger=charger).values_list("kind", flat=True))
+    assert kinds.count("transaction.started") == kinds.count("transaction.stopped") == 2
+
+
+def test_three_sessions_with_one_id_are_three(charger):
+    for day in range(3):
+        send(charger, *[shifted(event, day * 24 * 60) for event in EVENTS])
+    assert [number for _, _, _, number in both()] == [5, 5, 5]
+
+
+def test_an_id_that_is_used_again_is_a_finding(charger):
+    send(charger, *EVENTS)
+    call = a_call(charger, "TransactionEvent", **next_day()[0])
+    settle(call)
+    assert call.findings == {("transactionInfo.transactionId", "reused"): "T-1"}
+
+
+@pytest.mark.parametrize("order", random.Random(3).sample(list(permutations(range(5))), 6), ids=str)
+def test_the_events_of_the_second_session_arrive_in_any_order(charger, order):
+    a_tag("OTHER")
+    send(charger, *EVENTS)
+    boot(charger)
+    second = next_day()
+    for number in order:
+        send(charger, second[number], EVENTS[number])
+    assert both() == [("ABC", "Completed", 8000, 5), ("OTHER", "Completed", 11_000, 5)]
+
+
+def test_a_late_event_of_the_first_session_stays_with_it(charger):
+    a_tag("OTHER")
+    send(charger, *EVENTS[:3], EVENTS[4], *next_day())
+    late = an_event("Updated", 5, 61, "Trigger")
+    send(charger, EVENTS[3], late)
+    assert both() == [("ABC", "Completed", 8000, 6), ("OTHER", "Completed", 11_000, 5)]
+
+
+def test_a_start_with_other_content_from_before_the_end_is_kept_and_found(charger):
+    send(charger, *EVENTS)
+    call = a_call(charger, "TransactionEvent", **an_event("Started", 0, 3, "Authorized"))
+    settle(call)
+    assert call.findings == {("transactionInfo.transactionId", "reused"): "T-1"}
+    assert [number for _, _, _, number in both()] == [6]
+
+
+def test_an_id_that_is_used_again_while_the_former_session_is_open_supersedes_it(charger):
+    a_tag("OTHER")
+    send(charger, *EVENTS[:4])
+    boot(charger)
+    send(charger, *[event | {"evse": {"id": 2, "connectorId": 1}} for event in next_day()])
+    assert both() == [("ABC", "Ongoing", 3000, 4), ("OTHER", "Completed", 11_000, 5)]
+    first, second = Transaction.objects.order_by("recurrence")
+    assert first.superseded_by == second
+
+
+def test_a_start_that_is_sent_again_with_another_time_before_it_was_used_is_the_same(charger):
+    send(charger, EVENTS[0])
+    boot(charger)
+    send(charger, shifted(EVENTS[0], 5))
+    assert Transaction.objects.count() == 1
+
+
+@pytest.mark.parametrize(("has_booted", "sessions"), [(True, 2), (False, 1)])
+def test_a_clock_that_stands_still_is_no_evidence_but_a_boot_is(charger, has_booted, sessions):
+    stopped = [event | {"timestamp": "1970-01-01T00:00:05Z"} for event in EVENTS]
+    send(charger, *stopped)
+    if has_booted:
+        boot(charger)
+    send(charger, *stopped)
+    assert both() == [("ABC", "Completed", 8000, 5)] * sessions
+
+
+def test_the_newest_session_with_an_id_is_the_one_that_is_named(charger):
+    send(charger, *EVENTS, *next_day())
+    newest = Transaction.objects.get(recurrence=1)
+    assert Transaction.objects.named([(charger.pk, "T-1")]) == {(charger.pk, "T-1"): newest}
+
+
 def test_a_token_of_another_group_ends_no_transaction(charger):
     a_tag("OTHER")
     send(charger, *EVENTS[:4])

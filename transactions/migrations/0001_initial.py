@@ -135,7 +135,7 @@ class Migration(migrations.Migration):
                 ('closed_by', models.CharField(blank=True, db_default='', default='', max_length=150)),
                 ('clock_skew', models.BooleanField(db_default=False, default=False, help_text="The charger's clock said what can't be.")),
                 ('start_message_id', models.CharField(blank=True, db_default='', default='', editable=False, max_length=36)),
-                ('recurrence', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='Sessions before it that began with an equal message.')),
+                ('recurrence', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='Sessions before it that began with an equal message, or to which the charger gave its reference.')),
                 ('is_id_used', models.BooleanField(db_default=False, default=False, editable=False, help_text='Its charger has named its id since.')),
                 ('corrected_meter_start', models.BigIntegerField(blank=True, editable=False, null=True)),
                 ('corrected_meter_stop', models.BigIntegerField(blank=True, editable=False, null=True)),
@@ -305,7 +305,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='transaction',
-            constraint=models.UniqueConstraint(condition=models.Q(('own_reference', ''), _negated=True), fields=('charger', 'own_reference'), name='one_row_a_reference'),
+            constraint=models.UniqueConstraint(condition=models.Q(('own_reference', ''), _negated=True), fields=('charger', 'own_reference', 'recurrence'), name='one_row_a_reference'),
         ),
         migrations.AddConstraint(
             model_name='orphanstop',

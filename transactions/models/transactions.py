@@ -35,11 +35,11 @@ class TransactionQuerySet(models.QuerySet):
         return self.filter(Q(own_reference="", pk__in=keys) | Q(own_reference__in=others) & ~Q(own_reference=""))
 
     def named(self, names: Iterable[tuple[int, str]]) -> "dict[tuple[int, str], Transaction]":
-        """Return {name: transaction} of those with these `names`: (charger, what the charger calls it)."""
+        """Return {name: transaction}, the newest with each of these `names`: (charger, what the charger calls it)."""
         wanted = {(charger, reference) for charger, reference in names if reference}
         if not wanted:
             return {}
-        rows = self.filter(charger__in={charger for charger, _ in wanted})
+        rows = self.filter(charger__in={charger for charger, _ in wanted}).order_by("pk")
         found = {(row.charger_id, row.reference): row for row in rows._with_references({name for _, name in wanted})}
         return {name: found[name] for name in wanted & found.keys()}
 
@@ -131,10 +131,14 @@ class Transaction(models.Model):
         default=False, db_default=False, help_text="The charger's clock said what can't be."
     )
 
-    # These columns distinguish a repeated start from a new session that looks the same, see `services.starts`.
+    # These columns distinguish a repeated start from a new session that looks the same, see `services.starts`, and
+    # sessions of one reference, see `services.reused_references`.
     start_message_id = models.CharField(max_length=36, blank=True, default="", db_default="", editable=False)
     recurrence = models.PositiveIntegerField(
-        default=0, db_default=0, editable=False, help_text="Sessions before it that began with an equal message."
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Sessions before it that began with an equal message, or to which the charger gave its reference.",
     )
     is_id_used = models.BooleanField(
         default=False, db_default=False, editable=False, help_text="Its charger has named its id since."
@@ -178,7 +182,9 @@ class Transaction(models.Model):
                 name="one_row_a_start",
             ),
             models.UniqueConstraint(
-                fields=["charger", "own_reference"], name="one_row_a_reference", condition=~Q(own_reference="")
+                fields=["charger", "own_reference", "recurrence"],
+                condition=~Q(own_reference=""),
+                name="one_row_a_reference",
             ),
         ]
         indexes = [

@@ -15,7 +15,7 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
-from transactions.services import costs, energy, key_codes, readings, reservations
+from transactions.services import costs, energy, key_codes, readings, reservations, reused_references
 from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 from transactions.services.readings import MeterReading, Readings
 
@@ -104,9 +104,12 @@ class Found(NamedTuple):
     has_ended: bool
     is_next: bool
     has_tariffs: bool
+    recurrence: int
+    start_time: datetime | None
+    stop_time: datetime | None
 
 
-UNKNOWN = Found(0, "", None, None, "", "", False, False, False)  # the transaction of a first event
+UNKNOWN = Found(0, "", None, None, "", "", False, False, False, 0, None, None)  # the transaction of a first event
 
 
 class Folded(NamedTuple):
@@ -187,29 +190,47 @@ def _find(
         found = _found(events)
         verdicts = _verdicts(events, found)
         rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
-        unknown = {(e.call.charger, e.reference): n for n, e in enumerate(events) if found[n] is UNKNOWN}
+        unknown = {(e.call.charger, e.reference): n for n, e in enumerate(events) if not found[n].transaction_id}
         new = [rows[n] | {"charger": charger, "reference": text} for (charger, text), n in unknown.items()]
         inserted = bulk_sql.execute(sql.BEGIN_TRANSACTION, new)
         for charger, reference, transaction_id, has_tariffs in inserted:
             n = unknown[charger, reference]
-            found[n] = UNKNOWN._replace(transaction_id=transaction_id, has_tariffs=has_tariffs)
+            found[n] = found[n]._replace(transaction_id=transaction_id, has_tariffs=has_tariffs)
             rows[n]["transaction"] = transaction_id
             begun[n] = events[n].event_type == STARTED and not events[n].stops
-        if UNKNOWN not in found:
+        if all(known.transaction_id for known in found):
             return begun, found, verdicts, rows
         # Another process has begun some of them meanwhile. The verdicts on their tokens depend on that.
         begun = dict.fromkeys(begun, False)
 
 
 def _found(events: list[Event]) -> list[Found]:
-    """Return the transaction of each event, UNKNOWN for a first event."""
+    """Return the transaction of each event, `UNKNOWN` with its recurrence for a first event."""
     rows: list[dict[str, Any]] = [
         {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
         | ({"changes": True} if _may_change(event) else {})
         for n, event in enumerate(events)
     ]
-    found = {n: Found(*columns) for n, *columns in bulk_sql.execute(sql.FIND_TRANSACTIONS, rows)}
+    found = _find_known(rows)
+    doubtful = {n: event for n, event in enumerate(events) if n in found and _is_doubtful(event, found[n])}
+    if doubtful:
+        chosen = reused_references.choose(doubtful, {n: _digest(event) for n, event in doubtful.items()})
+        again = [rows[n] | {"recurrence": number} for n, number in chosen.items() if number != found[n].recurrence]
+        others = _find_known(again) if again else {}
+        found |= {row["n"]: others.get(row["n"], UNKNOWN._replace(recurrence=row["recurrence"])) for row in again}
     return [found.get(n, UNKNOWN) for n in range(len(events))]
+
+
+def _find_known(rows: list[dict[str, Any]]) -> dict[int, Found]:
+    return {n: Found(*columns) for n, *columns in bulk_sql.execute(sql.FIND_TRANSACTIONS, rows)}
+
+
+def _is_doubtful(event: Event, newest: Found) -> bool:
+    """Whether an event may belong to another transaction than the `newest` one with its reference."""
+    if event.event_type == STARTED:
+        return True
+    is_earlier = newest.recurrence > 0 and newest.start_time is not None and event.time < newest.start_time
+    return is_earlier or (newest.stop_time is not None and newest.has_ended and event.time > newest.stop_time)
 
 
 def _may_change(event: Event) -> bool:
@@ -229,6 +250,8 @@ def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) ->
         "raw_timestamp": event.raw_time,
         "received_at": event.call.received_at,
     }
+    if known.recurrence:
+        row["recurrence"] = known.recurrence
     others = _others(event)
     if others != NO_OTHERS:  # an event that only brings readings has none
         each = zip(OTHERS, others, NO_OTHERS, strict=True)
@@ -314,7 +337,10 @@ def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], b
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
     former = {known.transaction_id: known.evse_id for known in found}
     placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]
-    bulk_sql.execute(sql.SUPERSEDE, [{"charger": t.charger, "evse_id": t.evse_id} for t in placed])
+    rows = [
+        {"charger": t.charger, "evse_id": t.evse_id} | ({"ended": t.id} if t.stop_received_at else {}) for t in placed
+    ]
+    bulk_sql.execute(sql.SUPERSEDE, rows)
     used = [t for t in folded.values() if t.reservation_id is not None and t.id_tag_status == "Accepted"]
     reservations.use([(t.reservation_id, t.charger, t.id) for t in used if t.reservation_id is not None])
     for n, (event, known) in enumerate(zip(events, found, strict=True)):

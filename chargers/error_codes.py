@@ -220,6 +220,10 @@ KINDS = {
         "The charger did not answer its last command, or answered with an error.",
         "See the page of the command, and send it again when the charger is connected.",
     ),
+    "campaign_stopped": (
+        "Updates of a firmware campaign have failed, so no further charger is updated.",
+        "See the page of the campaign. Repeat the updates that failed, or resume it without them.",
+    ),
     "message_rejected": (
         "Nothing in a message of the charger could be used, so it was refused.",
         "See the protocol issues of the charger, and send them to its manufacturer.",

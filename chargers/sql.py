@@ -117,7 +117,7 @@ WITH s AS MATERIALIZED (
     SELECT nextval('chargers_event_id_seq') AS id, sorted.* FROM (
         SELECT r.*, ch.identity FROM json_to_recordset(%s)
             AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
-        JOIN chargers_charger ch ON ch.id = r.charger ORDER BY r.n
+        LEFT JOIN chargers_charger ch ON ch.id = r.charger WHERE r.charger IS NULL OR ch.id IS NOT NULL ORDER BY r.n
     ) AS sorted
 ), matching AS MATERIALIZED (
     SELECT s.id AS event, s.charger, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
@@ -128,7 +128,7 @@ WITH s AS MATERIALIZED (
     SELECT id, kind, charger, at, body FROM s WHERE stored OR id IN (SELECT event FROM matching) ORDER BY id
 ), deliveries AS (
     INSERT INTO chargers_delivery (webhook_id, event_id, charger, state, due_at)
-    SELECT webhook, event, charger, 'pending', now() FROM matching ORDER BY event
+    SELECT webhook, event, coalesce(charger, 0), 'pending', now() FROM matching ORDER BY event
 )
 SELECT n, id, identity FROM s
 """

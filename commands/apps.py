@@ -27,7 +27,7 @@ class CommandsConfig(AppConfig):
 
         audit.watch(ChargingProfile, "description", "profile")
         audit.watch(ContractRoot, "subject", "serial_number", "fingerprint")
-        audit.watch(Firmware, "description", "file", "signature")
+        audit.watch(Firmware, "description", "version", "file", "signature")
         audit.watch(Schedule, "name", *EFFECTIVE_COLUMNS, "is_enabled")
         post_migrate.connect(roles.make, sender=self)
         post_migrate.connect(_check_keys, sender=self)

@@ -114,3 +114,11 @@ FROM chargers_charger c CROSS JOIN LATERAL (
 ) AS last
 WHERE last.outcome <> 'answered' AND last.finished_at > now() - interval '1 day'
 """
+
+# Those that have stopped by themselves.
+STOPPED_CAMPAIGNS = """
+SELECT c.id::text, NULL::bigint, NULL::int, NULL::int, 'warning', c.name, '', c.reason,
+    coalesce((SELECT max(i.ended_at) FROM commands_campaignitem i
+        WHERE i.campaign_id = c.id AND i.state = 'failed'), c.resumed_at)
+FROM commands_campaign c WHERE c.state = 'stopped' AND c.reason <> ''
+"""

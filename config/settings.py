@@ -574,6 +574,8 @@ SPECTACULAR_SETTINGS = {
         "EventKindEnum": "chargers.models.events.KINDS",
         "IncidentKindEnum": "chargers.models.incidents.KINDS",
         "IncidentStateEnum": "chargers.models.incidents.STATES",
+        "CampaignStateEnum": "commands.models.campaign.STATES",
+        "CampaignItemStateEnum": "commands.models.campaign.CampaignItem.STATES",
         "PowerLimitStateEnum": "commands.api.serializers.power_limits.STATES",
         "MessageKindEnum": "chargers.models.messages.KINDS",
     },

@@ -40,6 +40,7 @@ NEEDED = {
     "connector": "chargers.view_charger",
     "transaction": "transactions.view_transaction",
     "command": "commands.view_command",
+    "campaign": "commands.view_command",
     "incident": "chargers.view_incident",
     "security": "chargers.view_securityevent",
 }
@@ -122,7 +123,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             for event in received:
                 if self._is_relevant(event):
                     kinds.add(event["kind"])
-                    chargers.add(event["charger"])
+                    chargers.add(event["charger"] or 0)
             if kinds and until == ends_at:
                 until = loop.time() + MIN_INTERVAL_S
                 await self._send(kinds, chargers)

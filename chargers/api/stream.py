@@ -49,7 +49,8 @@ async def stream(user: Any, filters: Mapping[str, str], after: int | None) -> As
                         continue  # the client has read it from the table before it was published
                     if event["kind"] in KINDS and (reachable is None or event["charger"] in reachable):
                         event["charger_id"] = event["charger_id"] or await _name(event["charger"], names)
-                        if event["charger_id"] and all(event[name] == value for name, value in filters.items()):
+                        is_there = event["charger_id"] or event["charger"] is None
+                        if is_there and all(event[name] == value for name, value in filters.items()):
                             yield _as_text(event)
     except (Ended, RedisError):
         return  # the client reconnects with the id of the last event that it received
@@ -83,8 +84,10 @@ def _replay_start(after: int) -> int:
     return min([after, *overlapping.values_list("pk", flat=True)]) - 1
 
 
-async def _name(charger: int, names: dict[int, str | None]) -> str | None:
-    """Return the id of `charger` (primary key), None if it was deleted; `names` caches ids."""
+async def _name(charger: int | None, names: dict[int, str | None]) -> str | None:
+    """Return the id of `charger` (primary key), None for none, or if it was deleted; `names` caches ids."""
+    if charger is None:
+        return None
     if charger not in names:
         names[charger] = await in_db_thread(_charger_id)(charger)
     return names[charger]

@@ -142,10 +142,10 @@ class Migration(migrations.Migration):
             name='Event',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('command.completed', 'command.completed'), ('command.confirmed', 'command.confirmed'), ('command.not_seen', 'command.not_seen'), ('security.event', 'security.event'), ('incident.opened', 'incident.opened'), ('incident.acknowledged', 'incident.acknowledged'), ('incident.closed', 'incident.closed'), ('monitoring.event', 'monitoring.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
+                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('command.completed', 'command.completed'), ('command.confirmed', 'command.confirmed'), ('command.not_seen', 'command.not_seen'), ('security.event', 'security.event'), ('campaign.started', 'campaign.started'), ('campaign.paused', 'campaign.paused'), ('campaign.stopped', 'campaign.stopped'), ('campaign.finished', 'campaign.finished'), ('campaign.item_failed', 'campaign.item_failed'), ('incident.opened', 'incident.opened'), ('incident.acknowledged', 'incident.acknowledged'), ('incident.closed', 'incident.closed'), ('monitoring.event', 'monitoring.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
                 ('at', models.DateTimeField(help_text='When it was recorded.')),
                 ('body', models.JSONField()),
-                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='chargers.charger')),
+                ('charger', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='chargers.charger')),
             ],
             options={
                 'ordering': ['-id'],
@@ -593,7 +593,7 @@ migrations.CreateModel(
             name='Incident',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('fault', 'fault'), ('high_temperature', 'high_temperature'), ('offline', 'offline'), ('silent', 'silent'), ('refused', 'refused'), ('unknown_charger', 'unknown_charger'), ('command_failed', 'command_failed'), ('message_rejected', 'message_rejected'), ('clock', 'clock'), ('security', 'security'), ('monitoring', 'monitoring'), ('system', 'system')], max_length=20)),
+                ('kind', models.CharField(choices=[('fault', 'fault'), ('high_temperature', 'high_temperature'), ('offline', 'offline'), ('silent', 'silent'), ('refused', 'refused'), ('unknown_charger', 'unknown_charger'), ('command_failed', 'command_failed'), ('campaign_stopped', 'campaign_stopped'), ('message_rejected', 'message_rejected'), ('clock', 'clock'), ('security', 'security'), ('monitoring', 'monitoring'), ('system', 'system')], max_length=20)),
                 ('cause', models.CharField(help_text='What tells this cause from others of its kind.', max_length=300)),
                 ('severity', models.CharField(choices=[('info', 'info'), ('warning', 'warning'), ('critical', 'critical')], max_length=10)),
                 ('evse_id', models.PositiveIntegerField(blank=True, null=True)),

@@ -29,6 +29,11 @@ KINDS = {
     "command.confirmed": "the effect of a command was seen after its answer, such as the session that it started",
     "command.not_seen": "the effect of a command that the charger had accepted was not seen in time",
     "security.event": "a SecurityEventNotification",
+    "campaign.started": "a firmware campaign was started or resumed",
+    "campaign.paused": "a user has paused a firmware campaign",
+    "campaign.stopped": "a firmware campaign was stopped, by a user or because updates have failed",
+    "campaign.finished": "a firmware campaign has ended for each of its chargers",
+    "campaign.item_failed": "the update of a charger by a firmware campaign has failed",
     "incident.opened": "an incident of a charger was opened, or its closed cause recurred",
     "incident.acknowledged": "a user has acknowledged an incident of a charger",
     "incident.closed": "an incident of a charger was closed, by a user or because its cause ended",
@@ -75,10 +80,21 @@ def kept_kinds() -> list[str]:
 
 
 class Event(models.Model):
-    """Something that happened to a charger; `body` has the details, see `chargers.services.events`."""
+    """Something that happened, to `charger` unless it is null; `body` has the details.
+
+    Events without a charger are for users who may reach every charger, and webhooks without a group.
+    """
 
     kind = models.CharField(max_length=30, choices=KIND_CHOICES)
-    charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="events")
+    charger = models.ForeignKey(
+        Charger,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="events",
+    )
     at = models.DateTimeField(help_text="When it was recorded.")
     body = models.JSONField()
 
@@ -91,7 +107,7 @@ class Event(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.charger}"
+        return f"{self.kind} {self.charger}" if self.charger else self.kind
 
     def as_payload(self) -> dict[str, Any]:
         """Return the JSON object that streams and webhooks carry."""
@@ -99,7 +115,7 @@ class Event(models.Model):
             "id": self.pk,
             "kind": self.kind,
             "at": self.at.isoformat().replace("+00:00", "Z"),
-            "charger_id": self.charger.identity,
+            "charger_id": self.charger.identity if self.charger else None,
             "body": self.body,
         }
 

@@ -21,6 +21,7 @@ KINDS = {
     "refused": "Charger is refused",
     "unknown_charger": "Unknown charger tries to connect",
     "command_failed": "Command failed",
+    "campaign_stopped": "Firmware campaign has stopped",
     "message_rejected": "Message of a charger was refused",
     "clock": "Clock of a charger is wrong",
     "security": "Charger reports a security event",

@@ -25,10 +25,11 @@ from core.ocpp.schemas import JSON
 
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
 ACTIONS = ["submitted", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked"]
-ACTIONS += ["cancelled", "login", "login failed", "logout"]
+ACTIONS += ["started", "paused", "resumed", "stopped", "retried", "cancelled", "login", "login failed", "logout"]
 KINDS = [
     "command",
     "batch",
+    "campaign",
     "schedule",
     "charger",
     "charger group",

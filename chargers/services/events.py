@@ -53,8 +53,10 @@ def batched_events() -> Iterator[None]:
         _batch.events = None
 
 
-def record_event(kind: str, charger: int, **body: Any) -> None:
+def record_event(kind: str, charger: int | None, **body: Any) -> None:
     """Record an event of `charger` (primary key): its `kind`, one of `models.events.KINDS`, and its `body`.
+
+    One that belongs to no charger (None) is for users who may reach every charger.
 
     An event of a kind that is neither stored nor wanted by a webhook needs no statement. Live listeners receive it
     without an id.

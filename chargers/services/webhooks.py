@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from chargers import metrics, sql
@@ -80,8 +80,9 @@ def _in_turn(webhook: Webhook) -> Iterator[Delivery]:
     """Yield the deliveries that are due; each page is a new query, so that new events take their turn."""
     parameters = {"webhook": webhook.pk, "of_one_charger": MAX_OF_ONE_CHARGER, "page_size": PAGE_SIZE}
     while keys := [pk for (pk,) in bulk_sql.query(sql.DELIVERIES_IN_TURN, parameters)]:
-        deliveries = Delivery.objects.select_related("event__charger").in_bulk(keys)
-        # A delivery without an event belonged to a charger that was deleted meanwhile.
+        is_whole = Q(event__charger_id=None) | Q(event__charger__identity__isnull=False)
+        deliveries = Delivery.objects.filter(is_whole).select_related("event__charger").in_bulk(keys)
+        # The event of any other belonged to a charger that was deleted meanwhile.
         Delivery.objects.filter(pk__in=set(keys) - deliveries.keys()).delete()
         yield from (deliveries[pk] for pk in keys if pk in deliveries)
 

@@ -1,4 +1,4 @@
-"""Batches and schedules in the admin, which can show and cancel them; they are created over REST or on the pages."""
+"""Batches, campaigns and schedules in the admin, which can show them; they are created over REST or on the pages."""
 
 import json
 from typing import Any
@@ -11,12 +11,14 @@ from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
 from chargers.admin.base import Commandable, Mixed, ReadOnly
+from chargers.admin.histories import HistoryAdmin
 from chargers.admin.lists import choices
 from chargers.models import Charger
 from chargers.services.access import own
 from commands.actions.intents import BY_NAME
 from commands.actions.table import NAMES
-from commands.models import Batch, Schedule
+from commands.models import Batch, Campaign, CampaignItem, Schedule
+from commands.models.campaign import STATES
 from commands.services import batches
 from commands.services.origin import Origin
 from core.ocpp import schemas
@@ -61,6 +63,24 @@ class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
             return "cancelled" if batch.cancelled_at else "not finished"
         outcomes = batch.counts["outcomes"]
         return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items()) or batch.state
+
+
+@admin.register(Campaign)
+class CampaignAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
+    list_display = ["name", "firmware", "state", "reason", "requested_by", "created_at", "started_at", "finished_at"]
+    list_filter = [choices("state", STATES)]
+    list_select_related = ["firmware"]
+    search_fields = ["name"]
+    date_hierarchy = "created_at"
+    exclude = ["chosen"]
+
+
+@admin.register(CampaignItem)
+class CampaignItemAdmin(HistoryAdmin):
+    list_display = ["charger", "campaign", "state", "is_canary", "reason", "command", "ended_at"]
+    list_filter = [choices("state", CampaignItem.STATES)]
+    list_select_related = ["charger", "campaign", "command__charger"]
+    search_fields = ["charger__identity", "reason"]
 
 
 @admin.register(Schedule)

@@ -210,7 +210,7 @@ class ContractRootAdmin(admin.ModelAdmin):
 
 @admin.register(Firmware)
 class FirmwareAdmin(admin.ModelAdmin):
-    list_display = ["description", "filename", "signed", "created_at"]
+    list_display = ["description", "version", "filename", "signed", "created_at"]
     # The default widget shows a link, which leads to no page.
     formfield_overrides = {models.FileField: {"widget": forms.FileInput}}
 
@@ -218,7 +218,7 @@ class FirmwareAdmin(admin.ModelAdmin):
         for firmware in queryset:  # one by one, because `delete` also deletes the file
             firmware.delete()
 
-    search_fields = ["description", "file"]
+    search_fields = ["description", "version", "file"]
     date_hierarchy = "created_at"
 
     @admin.display(boolean=True)

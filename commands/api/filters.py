@@ -10,6 +10,8 @@ from commands.models import (
     CONFIRMATIONS,
     Batch,
     BatchItem,
+    Campaign,
+    CampaignItem,
     CertificateRequest,
     Command,
     DisplayMessage,
@@ -106,6 +108,20 @@ class PowerLimitFilter(OfCharger):
     def in_state(self, rows: QuerySet[PowerLimit], name: str, state: str) -> QuerySet[PowerLimit]:
         wanted = {"active": Q(removed_at=None), "ended": Q(ended_at__isnull=False)}
         return rows.filter(wanted.get(state, Q(removed_at__isnull=False, ended_at=None)))
+
+
+class CampaignFilter(AsSent):
+    class Meta:
+        model = Campaign
+        fields = ["id", "name", "firmware", "state", "requested_by", "created_at", "started_at", "finished_at"]
+
+
+class CampaignItemFilter(OfCharger):
+    confirmation = filters.ChoiceFilter("command__confirmation", choices=[(c, c) for c in CONFIRMATIONS])
+
+    class Meta:
+        model = CampaignItem
+        fields = ["state", "is_canary"]
 
 
 class ScheduleFilter(OfAction):

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from commands.api.views import (
     batches,
+    campaigns,
     certificates,
     charging,
     files,
@@ -16,6 +17,7 @@ from commands.api.views import (
 )
 
 router = SimpleRouter()
+router.register("campaigns", campaigns.CampaignViewSet)
 router.register("charging-profiles", library.ChargingProfileViewSet)
 router.register("contract-roots", certificates.ContractRootViewSet)
 router.register("firmware", library.FirmwareViewSet)
@@ -42,6 +44,7 @@ urlpatterns = [
     path("batches/<slug:id>/", batches.BatchDetail.as_view()),
     path("batches/<slug:id>/commands/", batches.BatchItemList.as_view()),
     path("batches/<slug:id>/cancel/", batches.cancel),
+    path("campaigns/<int:pk>/items/", campaigns.CampaignItemList.as_view()),
     path("local-lists/<charger:charger_id>/", library.LocalListView.as_view()),
     path("display-messages/", library.DisplayMessageList.as_view()),
     path("published-firmware/", library.PublishedFirmwareList.as_view()),

@@ -1,7 +1,7 @@
 import commands.fields
 import commands.models.command
 import commands.models.library
-import commands.models.power_limits
+import commands.models.weekly
 import core.db.sealing
 import django.core.validators
 import django.db.models.deletion
@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('description', models.CharField(max_length=255, unique=True)),
+                ('version', models.CharField(blank=True, help_text='The firmware version that chargers report with it. Empty: unknown.', max_length=255)),
                 ('file', models.FileField(upload_to='firmware/')),
                 ('signing_certificate', models.TextField(blank=True, help_text='PEM', max_length=5500)),
                 ('signature', models.CharField(blank=True, help_text='Base64', max_length=800)),
@@ -492,7 +493,7 @@ class Migration(migrations.Migration):
                 ('evse_id', models.PositiveIntegerField(default=0, help_text='0 is the charger as a whole. In OCPP 1.6 the connector id.')),
                 ('amount', models.FloatField(help_text='In A of each phase, or in W.', validators=[django.core.validators.MinValueValidator(0)])),
                 ('unit', models.CharField(choices=[('A', 'A'), ('W', 'W')], default='A', max_length=1)),
-                ('weekdays', models.JSONField(default=commands.models.power_limits.every_day, help_text='From 1, Monday, to 7, Sunday.')),
+                ('weekdays', models.JSONField(default=commands.models.weekly.every_day, help_text='From 1, Monday, to 7, Sunday.')),
                 ('from_time', models.TimeField(blank=True, null=True)),
                 ('until_time', models.TimeField(blank=True, null=True)),
                 ('created_by', models.CharField(blank=True, max_length=150)),
@@ -508,6 +509,59 @@ class Migration(migrations.Migration):
                 'default_permissions': ('view',),
                 'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['id'], name='power_limits_in_force')],
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('charger__isnull', False), ('site', None)), models.Q(('charger', None), ('evse_id', 0), ('site__isnull', False)), _connector='OR'), name='a_power_limit_has_one_place')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Campaign',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('weekdays', models.JSONField(default=commands.models.weekly.every_day, help_text='From 1, Monday, to 7, Sunday.')),
+                ('from_time', models.TimeField(blank=True, null=True)),
+                ('until_time', models.TimeField(blank=True, null=True)),
+                ('name', models.CharField(max_length=100)),
+                ('chosen', commands.fields.OrderedJSONField(help_text='The list or the filter of chargers.')),
+                ('canaries', models.PositiveIntegerField(default=1, help_text='Chargers that are updated before the others.')),
+                ('at_once', models.PositiveIntegerField(default=10, help_text='Chargers that are updated at a time.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('max_failures', models.PositiveIntegerField(default=1, help_text='Failures after which it stops.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('days', models.PositiveIntegerField(default=7, help_text='How long it waits for chargers, from each start on.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('state', models.CharField(choices=[('draft', 'draft'), ('running', 'running'), ('paused', 'paused'), ('stopped', 'stopped'), ('finished', 'finished')], default='draft', max_length=10)),
+                ('reason', models.TextField(blank=True, help_text='Why it stopped by itself.')),
+                ('requested_by', models.CharField(blank=True, max_length=150)),
+                ('idempotency_key', models.CharField(blank=True, max_length=255)),
+                ('request_digest', models.CharField(blank=True, editable=False, max_length=64)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('resumed_at', models.DateTimeField(blank=True, help_text='When it was last started or resumed.', null=True)),
+                ('ends_at', models.DateTimeField(blank=True, help_text='Until when it waits for chargers.', null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('firmware', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='campaigns', to='commands.firmware')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(condition=models.Q(('state', 'running')), fields=['id'], name='campaigns_running')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('requested_by', 'idempotency_key'), name='one_campaign_an_idempotency_key')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CampaignItem',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('state', models.CharField(choices=[('waiting', 'waiting'), ('running', 'running'), ('confirmed', 'confirmed'), ('failed', 'failed'), ('skipped', 'skipped')], default='waiting', max_length=10)),
+                ('is_canary', models.BooleanField(default=False, help_text='Updated before those that are none.')),
+                ('reason', models.TextField(blank=True, help_text='Why it failed or was skipped.')),
+                ('ended_at', models.DateTimeField(blank=True, help_text='When it was confirmed, failed or skipped.', null=True)),
+                ('campaign', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='commands.campaign')),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+                ('command', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='commands.command')),
+            ],
+            options={
+                'verbose_name': 'charger of a campaign',
+                'verbose_name_plural': 'chargers of campaigns',
+                'ordering': ['id'],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(fields=['campaign', 'state', 'id'], name='campaign_items_by_state'), models.Index(condition=models.Q(('state', 'running')), fields=['campaign'], name='campaign_items_under_way')],
+                'constraints': [models.UniqueConstraint(fields=('campaign', 'charger'), name='one_item_a_charger_of_a_campaign')],
             },
         ),
     ]

@@ -1,7 +1,8 @@
-"""Models of commands, batches and schedules; `library` has those of profiles, lists, certificates and files."""
+"""Models of commands, batches, campaigns and schedules; `library` has those of profiles, lists and files."""
 
 from commands.models.at_chargers import DisplayMessage, PublishedFirmware
 from commands.models.batch import Batch, BatchItem
+from commands.models.campaign import Campaign, CampaignItem
 from commands.models.certificates import CertificateInquiry, ContractRoot
 from commands.models.charging import EVChargingNeeds, EVChargingSchedule
 from commands.models.command import (

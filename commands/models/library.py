@@ -133,6 +133,11 @@ class Firmware(HasFile, models.Model):
     """A firmware image, which chargers fetch by a URL that expires; a signed one can use SignedUpdateFirmware."""
 
     description = models.CharField(max_length=255, unique=True)
+    version = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="The firmware version that chargers report with it. Empty: unknown.",
+    )
     file = models.FileField(upload_to="firmware/")
     signing_certificate = models.TextField(blank=True, max_length=5500, help_text="PEM")
     signature = models.CharField(max_length=800, blank=True, help_text="Base64")

@@ -1,11 +1,7 @@
 """Limits of power that operators set for a while of each week, and the profiles by which chargers keep them."""
 
-from collections.abc import Iterator
-from datetime import time
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -13,17 +9,12 @@ from django.db.models import Q
 from chargers.models import Charger, Site
 from commands.models.command import Command
 from commands.models.library import next_profile_id
+from commands.models.weekly import Weekly, zone_of
 
-DAY, WEEK = 1440, 7 * 1440  # in minutes
-EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
 CLEAR = "clear"  # stands for the limits of a profile that is to be deleted
 
 
-def every_day() -> list[int]:
-    return list(EVERY_DAY)
-
-
-class PowerLimit(models.Model):
+class PowerLimit(Weekly):
     """A limit of a site, a charger (`evse_id` 0) or one of its EVSEs, in the time zone of the site.
 
     It holds on `weekdays`, from `from_time` until `until_time`, which may be on the next day, or for the whole day if
@@ -38,9 +29,6 @@ class PowerLimit(models.Model):
     )
     amount = models.FloatField(validators=[MinValueValidator(0)], help_text="In A of each phase, or in W.")
     unit = models.CharField(max_length=1, choices=[("A", "A"), ("W", "W")], default="A")
-    weekdays = models.JSONField(default=every_day, help_text="From 1, Monday, to 7, Sunday.")
-    from_time = models.TimeField(null=True, blank=True)
-    until_time = models.TimeField(null=True, blank=True)
     created_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_by = models.CharField(max_length=150, blank=True)
@@ -61,15 +49,6 @@ class PowerLimit(models.Model):
     def __str__(self) -> str:
         return f"{self.amount:g} {self.unit} ({self.site or self.charger})"
 
-    def clean(self) -> None:
-        """Raise `ValidationError` for a limit that can never hold."""
-        if not self.weekdays or set(self.weekdays) - set(EVERY_DAY):
-            raise ValidationError({"weekdays": "Name at least one day, from 1, Monday, to 7, Sunday."})
-        if (self.from_time is None) != (self.until_time is None):
-            raise ValidationError({"until_time": "Send both from_time and until_time, or neither."})
-        if self.from_time is not None and self.from_time == self.until_time:
-            raise ValidationError({"until_time": "Leave out both times for the whole day."})
-
     @property
     def state(self) -> str:
         """One of `active`, `removing` and `ended`."""
@@ -79,34 +58,6 @@ class PowerLimit(models.Model):
     def zone(self) -> ZoneInfo:
         """The time zone of its site, else that of the pages."""
         return zone_of(self.site or (self.charger.site if self.charger else None))
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether it holds all the time."""
-        return self.from_time is None and set(self.weekdays) == set(EVERY_DAY)
-
-    def windows(self) -> Iterator[tuple[int, int]]:
-        """Yield the times at which it holds: their begin and end in minutes after Monday 0:00 of the local week.
-
-        The end of the last one may be in the next week.
-        """
-        begin, end = _minutes(self.from_time), _minutes(self.until_time) or DAY
-        for day in sorted(set(self.weekdays)):
-            first = (day - 1) * DAY
-            yield first + begin, first + end + (DAY if end <= begin else 0)
-
-    def holds_at(self, minute: int) -> bool:
-        """Whether it holds at `minute` of the local week."""
-        return any(begin <= at < end for begin, end in self.windows() for at in (minute, minute + WEEK))
-
-
-def zone_of(site: Site | None) -> ZoneInfo:
-    """Return the time zone of `site`, else that of the pages."""
-    return ZoneInfo(str(site.time_zone)) if site else ZoneInfo(settings.TIME_ZONE_DISPLAY)
-
-
-def _minutes(clock: time | None) -> int:
-    return clock.hour * 60 + clock.minute if clock else 0
 
 
 class LimitedPlace(models.Model):

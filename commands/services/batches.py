@@ -296,7 +296,7 @@ def _release_some() -> int:
         waiting = BatchItem.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
         due = waiting.filter(due_at__lte=Now()).select_related("batch", "charger")
         items = sorted(due.order_by("due_at", "pk")[:MAX_PER_TRANSACTION], key=lambda item: item.charger_id)
-        users = {name: _user(name) for name in {item.batch.requested_by for item in items}}
+        users = {name: user_named(name) for name in {item.batch.requested_by for item in items}}
         commands = [command for item in items if (command := _submit(item, users[item.batch.requested_by]))]
     online = presence.connected([command.charger.identity for command in commands])
     for command in commands:
@@ -305,12 +305,13 @@ def _release_some() -> int:
     return len(items)
 
 
-def _user(username: str) -> User | None:
+def user_named(username: str) -> User | None:
     """The `User`, None if deleted since, or without a login (API_AUTH=none)."""
     return User.objects.filter(username=username).first() if username else None
 
 
-def _may_still_command(user: User | None, charger: Charger) -> bool:
+def may_still_command(user: User | None, charger: Charger) -> bool:
+    """Whether `user`, as `user_named` returns it, may send commands to `charger`."""
     if user is None:
         return settings.API_AUTH == "none"
     return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
@@ -319,9 +320,11 @@ def _may_still_command(user: User | None, charger: Charger) -> bool:
 def _submit(item: BatchItem, user: User | None) -> Command | None:
     batch, command = item.batch, None
     try:
-        if not _may_still_command(user, item.charger):
+        if not may_still_command(user, item.charger):
             raise Conflict("The user who submitted this batch may no longer send commands to this charger.")
-        command = submission.create_for_batch(batch, item.charger)
+        command = submission.create_unqueued(
+            item.charger, batch.wanted(), requested_by=batch.requested_by, timeout=batch.timeout
+        )
         item.state, item.command = CREATED, command
     except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         item.state, item.reason = REFUSED, str(getattr(error, "detail", error))

@@ -1,10 +1,14 @@
-"""The rules of incidents about chargers and their commands."""
+"""The rules of incidents about chargers, their commands and firmware campaigns."""
 
 from chargers.services import incident_causes, incidents
 from chargers.services.incidents import Rule
 from commands import sql
 
-RULES = (*incident_causes.RULES, Rule("command_failed", sql.FAILED_COMMANDS))
+RULES = (
+    *incident_causes.RULES,
+    Rule("command_failed", sql.FAILED_COMMANDS),
+    Rule("campaign_stopped", sql.STOPPED_CAMPAIGNS),
+)
 
 
 def reconcile() -> None:

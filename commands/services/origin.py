@@ -8,10 +8,10 @@ import orjson
 from django.db import IntegrityError
 from django.utils.crypto import salted_hmac
 
-from commands.models import Batch, Command
+from commands.models import Batch, Campaign, Command
 from core.http.errors import Conflict
 
-Submitted = TypeVar("Submitted", Batch, Command)
+Submitted = TypeVar("Submitted", Batch, Campaign, Command)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from chargers.services.schedules import Limit
 from commands.actions.intents import SetProfile
-from commands.models.power_limits import DAY, WEEK, PowerLimit
+from commands.models.power_limits import PowerLimit
+from commands.models.weekly import DAY, WEEK
 
 Unit = Literal["A", "W"]
 FREE = {"A": 1000.0, "W": 1_000_000.0}  # limits of no effect, because a profile cannot say that it has none

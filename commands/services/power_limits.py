@@ -25,7 +25,8 @@ from chargers.services.schedules import STATION_PURPOSES, TX_DEFAULT
 from commands.actions.intents import ClearProfile
 from commands.actions.table import SMART_CHARGING, encode
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, INVALID_RESPONSE, LimitedPlace, PowerLimit
-from commands.models.power_limits import CLEAR, zone_of
+from commands.models.power_limits import CLEAR
+from commands.models.weekly import zone_of
 from commands.services import acceptance, creation, power_curves
 from commands.services.power_curves import Part, Place, Unit
 from core.db import bulk_sql

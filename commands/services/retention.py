@@ -14,7 +14,7 @@ from django.apps import apps
 from django.db import models
 from django.db.models import Q
 
-from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Upload
+from commands.models import FINISHED, Batch, BatchItem, CampaignItem, CertificateRequest, Upload
 from core.db import partitions
 
 MAX_ROWS_PER_TRANSACTION = 1000
@@ -100,6 +100,12 @@ def _delete_items(batches: list[UUID]) -> None:
         BatchItem.objects.filter(pk__in=keys).delete()
 
 
+def _delete_campaign_items(campaigns: list[int]) -> None:
+    """Delete the items of `campaigns` in portions, as those of batches."""
+    for keys in portions(CampaignItem.objects.filter(campaign__in=campaigns)):
+        CampaignItem.objects.filter(pk__in=keys).delete()
+
+
 def _delete_uploads(commands: list[int]) -> None:
     """Delete the uploaded files of `commands` (primary keys)."""
     for upload in Upload.objects.filter(command__in=commands).exclude(file=""):
@@ -113,6 +119,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Message": Dropped("OCPP_MESSAGES_RETENTION", partitions.DAYS),
     "commands.Batch": Aged("finished_at", COMMANDS, first=_delete_items),
     "commands.BatchItem": With("commands.Batch"),
+    "commands.Campaign": Aged("finished_at", COMMANDS, first=_delete_campaign_items),
+    "commands.CampaignItem": With("commands.Campaign"),
     "commands.Command": Aged("created_at", COMMANDS, _finished, _delete_uploads),
     "commands.Upload": With("commands.Command"),
     "commands.CertificateRequest": (

@@ -14,7 +14,7 @@ from chargers.services import audit
 from commands import sql
 from commands.actions.intents import ReadConfiguration
 from commands.actions.table import action_of, encode
-from commands.models import FINISHED, Batch, Command
+from commands.models import FINISHED, Command
 from commands.services import acceptance, creation
 from commands.services.enqueueing import enqueue
 from commands.services.origin import UNKNOWN, Origin
@@ -96,15 +96,15 @@ def payload_for_retry(former: Command) -> JSON:
         raise Conflict(str(error)) from error
 
 
-def create_for_batch(batch: Batch, charger: Charger) -> Command:
-    """Create the `Command` of `batch` for `charger` in the transaction of the caller, which enqueues it afterwards.
+def create_unqueued(charger: Charger, intent: object, **columns: Any) -> Command:
+    """Create the `Command` of `intent` for `charger` in the transaction of the caller, which enqueues it afterwards.
 
-    Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
+    For batches and campaigns. `columns` are more columns of it. Raises `Conflict`, `Busy` and `Violation` as `submit`
+    does. Writes no audit entry, because the batch or the campaign has one.
     """
     version = charger.version
-    action, payload = encode(version, batch.wanted())
+    action, payload = encode(version, intent)
     _refuse_unaccepted_or_busy(charger, version, action)
-    columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
         return creation.create(charger, version, action, payload, columns, is_audited=False)
 

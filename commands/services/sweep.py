@@ -12,7 +12,17 @@ from chargers.services import audit, incidents, presence, presence_reconciliatio
 from chargers.tasks import enqueue_deliveries, enqueue_notifications
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, confirmation, gaps, incident_causes, mailbox, power_limits, renewals, schedules
+from commands.services import (
+    batches,
+    campaigns,
+    confirmation,
+    gaps,
+    incident_causes,
+    mailbox,
+    power_limits,
+    renewals,
+    schedules,
+)
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -96,7 +106,8 @@ class Turn:
 
 STEPS: tuple[Step, ...] = (
     *(enqueue_orphaned, sign_waiting, gaps.request_missing, schedules.run_overdue),
-    *(batches.release, batches.finish_completed, confirmation.look, enqueue_deliveries, enqueue_notifications),
+    *(batches.release, batches.finish_completed, confirmation.look, campaigns.advance),
+    *(enqueue_deliveries, enqueue_notifications),
 )
 TURNS = (
     Turn("sweep", INTERVAL_S, STEPS),

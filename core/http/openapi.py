@@ -13,7 +13,8 @@ from core.http.subjects import subject_of
 
 # Operations besides commands that may be answered by 409.
 CONFLICTS = re.compile(
-    "DELETE .*/(chargers|power-limits)/|(PUT|PATCH|DELETE) .*/reservations/|PATCH .*/transactions/|"
+    "DELETE .*/(chargers|firmware|power-limits)/|(PUT|PATCH|DELETE) .*/reservations/|PATCH .*/transactions/|"
+    "(PATCH|DELETE) .*/campaigns/|POST .*/campaigns/.*/(start|pause|resume|stop)/|"
     "POST .*/(close|attach|revoke|tokens|cancel|retry|add)/"
 )
 CHARGER_ID = {"type": "string", "minLength": 1, "maxLength": 255}

@@ -30,8 +30,8 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("variables", "monitors", "monitoring-events", "display-messages", "network-profiles"),
     ),
     "firmware and files": (
-        "Firmware images, and files that chargers upload.",
-        ("firmware", "published-firmware", "uploads"),
+        "Firmware images, campaigns that bring one to many chargers, and files that chargers upload.",
+        ("firmware", "campaigns", "published-firmware", "uploads"),
     ),
     "certificates": (
         "Certificates of chargers and vehicles, and the authority that issues them.",

@@ -17,8 +17,8 @@ from django.utils.translation import gettext, gettext_lazy, override
 
 from chargers.models import Connector
 from commands.models import Command, PowerLimit
-from commands.models.power_limits import EVERY_DAY
 from commands.models.wanted import Wanted
+from commands.models.weekly import EVERY_DAY
 from commands.services.power_curves import Part
 from commands.services.power_limits import Kept
 from dashboard import flags as flagged

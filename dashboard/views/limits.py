@@ -16,7 +16,7 @@ from chargers.services import access, presence
 from commands.api.filters import PowerLimitFilter
 from commands.api.serializers.power_limits import STATES, PowerLimitSerializer
 from commands.models import PowerLimit
-from commands.models.power_limits import WEEK, zone_of
+from commands.models.weekly import WEEK, zone_of
 from commands.services import power_curves, power_limits
 from commands.services.power_curves import Part
 from core.http.errors import Conflict

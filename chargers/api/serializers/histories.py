@@ -65,6 +65,9 @@ class ChargingLimitSerializer(ChargerRow):
 
 
 class EventSerializer(ChargerRow):
+    """An event. `charger_id` is null for one that belongs to no charger."""
+
+    charger_id = serializers.CharField(source="charger.identity", allow_null=True, default=None)
     body = serializers.DictField(help_text="Details; the members depend on the kind.")
 
     class Meta:

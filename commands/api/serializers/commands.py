@@ -242,6 +242,7 @@ class FirmwareSerializer(serializers.ModelSerializer):
         fields = [
             "id",
             "description",
+            "version",
             "file",
             "filename",
             "size",

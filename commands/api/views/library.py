@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import generics
 from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -53,6 +53,7 @@ from commands.models import (
     PublishedFirmware,
     Upload,
 )
+from commands.services import firmware as services
 from commands.services.files import firmware_url
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
@@ -135,8 +136,14 @@ class FirmwareViewSet(Editable):
 
     queryset = Firmware.objects.all()
     serializer_class = FirmwareSerializer
-    filterset_fields = ["id", "description", "created_at"]
+    filterset_fields = ["id", "description", "version", "created_at"]
     parser_classes = [MultiPartParser]
+
+    def perform_destroy(self, instance: Firmware) -> None:
+        try:
+            instance.delete()
+        except ProtectedError as error:
+            raise Conflict("This image can't be deleted, because it has campaigns.") from error
 
     @extend_schema(
         request={"application/json": InstallSerializer},
@@ -151,7 +158,7 @@ class FirmwareViewSet(Editable):
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
-            _refuse_unreachable(firmware)
+            services.refuse_unreachable(firmware)
             command = submit_intent(request, charger, _install(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
@@ -168,32 +175,18 @@ class FirmwareViewSet(Editable):
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
-            _refuse_unreachable(firmware)
+            services.refuse_unreachable(firmware)
             location = firmware_url(firmware, time.time() + settings.OCPP_FILE_URL_LIFETIME)
             command = submit_command(request, charger, "PublishFirmware", {"location": location}, body)
         return accepted(command, f"Publication of {firmware} sent")
 
 
-def _refuse_unreachable(firmware: Firmware) -> None:
-    if not firmware.is_kept:
-        raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
-    if not settings.PUBLIC_URL:
-        raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
-
-
 def _install(firmware: Firmware, body: Mapping[str, Any]) -> Install:
-    """The intent. The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
-    is_signed = body.get("signed", bool(firmware.signature))
-    if is_signed and not (firmware.signature and firmware.signing_certificate):
-        raise serializers.ValidationError({"signed": ["This firmware has no signature or no signing certificate."]})
-    retrieve_at = body.get("retrieve_date", datetime.now(UTC))
-    expires_at = max(retrieve_at.timestamp(), time.time()) + settings.OCPP_FILE_URL_LIFETIME
-    return Install(
-        location=firmware_url(firmware, expires_at),
-        retrieve_at=retrieve_at,
+    return services.install(
+        firmware,
+        body.get("signed"),
+        retrieve_at=body.get("retrieve_date"),
         install_at=body.get("install_date"),
-        signing_certificate=firmware.signing_certificate if is_signed else "",
-        signature=firmware.signature if is_signed else "",
         retries=body.get("retries"),
         retry_interval_s=body.get("retry_interval"),
     )

@@ -1,0 +1,49 @@
+"""Install images of the library, the same way for REST, pages and campaigns."""
+
+import time
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from commands.actions.intents import Install
+from commands.models import Firmware
+from commands.services.files import firmware_url
+from core.http.errors import Conflict
+from core.ocpp.schemas import Violation
+
+
+def refuse_unreachable(firmware: Firmware) -> None:
+    """Raise `Conflict` if chargers could not fetch `firmware`."""
+    if not firmware.is_kept:
+        raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
+    if not settings.PUBLIC_URL:
+        raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
+
+
+def install(
+    firmware: Firmware,
+    signed: bool | None = None,
+    retrieve_at: datetime | None = None,
+    install_at: datetime | None = None,
+    retries: int | None = None,
+    retry_interval_s: int | None = None,
+) -> Install:
+    """Return the intent, signed if `firmware` has a signature, unless `signed` says otherwise.
+
+    The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on. Raises `schemas.Violation` if a signature
+    is wanted, and `firmware` has none.
+    """
+    is_signed = bool(firmware.signature) if signed is None else signed
+    if is_signed and not (firmware.signature and firmware.signing_certificate):
+        raise Violation("signed", "This firmware has no signature or no signing certificate.", "")
+    retrieve_at = retrieve_at or datetime.now(UTC)
+    expires_at = max(retrieve_at.timestamp(), time.time()) + settings.OCPP_FILE_URL_LIFETIME
+    return Install(
+        location=firmware_url(firmware, expires_at),
+        retrieve_at=retrieve_at,
+        install_at=install_at,
+        signing_certificate=firmware.signing_certificate if is_signed else "",
+        signature=firmware.signature if is_signed else "",
+        retries=retries,
+        retry_interval_s=retry_interval_s,
+    )

@@ -22,6 +22,11 @@ LABELS = {
     "cancelling": gettext_lazy("Cancelling"),
     "cancelled": gettext_lazy("Cancelled"),
     "refused": gettext_lazy("Refused"),
+    # states of firmware campaigns and of their chargers
+    "draft": gettext_lazy("Draft"),
+    "paused": gettext_lazy("Paused"),
+    "stopped": gettext_lazy("Stopped early"),
+    "skipped": gettext_lazy("Skipped"),
     # deliveries to webhooks
     "pending": gettext_lazy("Pending"),
     "delivered": gettext_lazy("Delivered"),

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from dashboard.views import (
     account,
     batches,
+    campaigns,
     charger,
     charger_settings,
     commands,
@@ -57,6 +58,10 @@ urlpatterns = [
     path("sites/<int:pk>/edit/", sites.EditSite.as_view(), name="edit-site"),
     path("sites/<int:pk>/delete/", sites.DeleteSite.as_view(), name="delete-site"),
     path("sites/<int:pk>/users/", sites.SiteUsers.as_view(), name="site-users"),
+    path("campaigns/", campaigns.Campaigns.as_view(), name="campaigns"),
+    path("campaigns/new/", campaigns.NewCampaign.as_view(), name="new-campaign"),
+    path("campaigns/<int:pk>/", campaigns.CampaignPage.as_view(), name="campaign"),
+    path("campaigns/<int:pk>/<str:do>/", campaigns.ChangeCampaign.as_view(), name="change-campaign"),
     path("limits/", limits.Limits.as_view(), name="limits"),
     path("limits/new/", limits.NewLimit.as_view(), name="new-limit"),
     path("limits/<int:pk>/", limits.LimitPage.as_view(), name="limit"),

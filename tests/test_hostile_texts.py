@@ -32,12 +32,14 @@ from chargers.models import (
 from chargers.services import audit, events
 from commands.models import (
     Batch,
+    Campaign,
     CertificateInquiry,
     Command,
     ContractRoot,
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    Firmware,
     LimitedPlace,
     LocalList,
     PowerLimit,
@@ -115,6 +117,11 @@ def answered(charger, text):
     PublishedFirmware.objects.create(charger=charger, checksum=text, status=text, locations=[text])
     PowerLimit.objects.create(amount=6, charger=charger, created_by=text, removed_by=text)
     LimitedPlace.objects.create(charger=charger, evse_id=0, reason=text)
+    image = Firmware.objects.create(description=f"image {text}", version=text, file="firmware/x")
+    campaign = Campaign.objects.create(
+        name=text, firmware=image, chosen={"filter": {"search": text}}, reason=text, requested_by=text
+    )
+    campaign.items.create(charger=charger, reason=text)
     answer = {"action": text, "subject": text, "server": text, "status": text, "detail": text}
     CertificateInquiry.objects.create(charger=charger, received_at=now, call_id="1", **answer)
     ContractRoot.objects.create(certificate=a_root("A").pem)
@@ -234,6 +241,7 @@ def pages_of_operators(text):
     pages = ["/", "/transactions/", "/commands/", "/batches/", f"/messages/?charger_id={quote(charger.identity)}"]
     pages += [reverse("dashboard:charger", args=[charger.identity]), f"/?search={quote(text)}"]
     pages += [f"/commands/{command.task_id}/" for command in Command.objects.all()]
+    pages += ["/campaigns/", *(f"/campaigns/{campaign.pk}/" for campaign in Campaign.objects.all())]
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
     pages += ["/incidents/", *(f"/incidents/{incident.pk}/" for incident in Incident.objects.all())]
     pages += ["/reports/", "/reports/?report=faults"]

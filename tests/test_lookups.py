@@ -205,11 +205,16 @@ HARMLESS = {
     ),
     "commands.certificateinquiry": "id charger action subject server status detail call_id received_at",
     "commands.contractroot": "id certificate fingerprint subject serial_number not_after created_at",
-    "commands.firmware": "id description file signing_certificate signature created_at",
+    "commands.firmware": "id description version file signing_certificate signature created_at",
     "commands.powerlimit": (
         "id site charger evse_id amount unit weekdays from_time until_time created_by created_at removed_by "
         "removed_at ended_at"
     ),
+    "commands.campaign": (
+        "id name firmware chosen canaries at_once max_failures days weekdays from_time until_time state reason "
+        "requested_by created_at started_at resumed_at ends_at finished_at"
+    ),
+    "commands.campaignitem": "id campaign charger state is_canary reason command ended_at",
     "commands.limitedplace": (
         "id charger evse_id profile_id wanted tried installed limits command is_open reason tried_at again_at "
         "installed_at"

@@ -29,6 +29,7 @@ from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import (
     CONFIRMATIONS,
     Batch,
+    Campaign,
     CertificateInquiry,
     CertificateRequest,
     ChargingProfile,
@@ -120,7 +121,9 @@ def one_more_of_each(number):
     ChargingProfile.objects.create(description=tag, profile=PROFILE)
     DisplayMessage.objects.create(charger=charger, message_id=1, transaction=transaction)
     PublishedFirmware.objects.create(charger=charger)
-    Firmware.objects.create(description=tag, file="firmware/none.bin")
+    image = Firmware.objects.create(description=tag, file="firmware/none.bin")
+    campaign = Campaign.objects.create(name=tag, firmware=image, chosen={"filter": {}})
+    campaign.items.create(charger=charger, command=command)
     Refusal.objects.create(charger_id=tag, kind="unknown", status=404, reason="x", count=1, first_at=now, last_at=now)
     for value in ("1", "2"):
         variables.report(charger.pk, [ReportedVariable(VariableName("A", "C"), value)], "NotifyReport")

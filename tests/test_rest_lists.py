@@ -19,12 +19,14 @@ from chargers.models import (
 from chargers.services import audit, events
 from commands.models import (
     Batch,
+    Campaign,
     CertificateInquiry,
     CertificateRequest,
     Command,
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    Firmware,
     PowerLimit,
     PublishedFirmware,
     Upload,
@@ -128,6 +130,11 @@ def batch(charger):
     return Batch.objects.create(action="ClearCache", payload={}, timeout=30, chosen={}, total=0, start_at=NOON)
 
 
+def campaign(charger):
+    image = Firmware.objects.get_or_create(description="1.0", file="firmware/x")[0]
+    return Campaign.objects.create(name="June", firmware=image, chosen={"filter": {}})
+
+
 def orphan(charger):
     tell(charger, "StopTransaction", transactionId=-1, meterStop=OrphanStop.objects.count(), timestamp=NOON)
     return OrphanStop.objects.order_by("-pk").first()
@@ -159,6 +166,7 @@ MADE = {  # path: (what makes a row, its id in the answer)
     "transactions/CP-A/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "commands/": (a_command, "task_id"),
     "batches/": (batch, "pk"),
+    "campaigns/": (campaign, "pk"),
     "installed-certificates/": (installed, "pk"),
     "certificate-inquiries/": (inquiry, "pk"),
     "reservations/": (reservation, "pk"),

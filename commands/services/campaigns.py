@@ -309,7 +309,8 @@ def _stop_on_failures(campaign: Campaign) -> None:
     number = failed.count()
     is_too_much = of_canaries or number >= campaign.max_failures
     if is_too_much and campaign.items.filter(state=WAITING).exists():
-        _enter(campaign, states.STOPPED, CANARY_FAILED if of_canaries else f"{number} updates have failed.")
+        several = f"{number} updates have failed." if number > 1 else "An update has failed."
+        _enter(campaign, states.STOPPED, CANARY_FAILED if of_canaries else several)
 
 
 def _fail_unreached(campaign: Campaign, now: datetime) -> None:

@@ -44,6 +44,7 @@ SECRET_COLUMNS = {
     "chargers.notificationrule": {"template"},
     "commands.command": {"claim_token", "idempotency_key", "request_digest"},
     "commands.batch": {"idempotency_key", "request_digest"},
+    "commands.campaign": {"idempotency_key", "request_digest"},
     "commands.upload": {"token_hash", "file"},
 }
 # Lookups that the filters of Django's lists and its date hierarchies append to a column.

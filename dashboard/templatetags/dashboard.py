@@ -18,7 +18,7 @@ from django.utils.translation import gettext, gettext_lazy, override
 from chargers.models import Connector
 from commands.models import Command, PowerLimit
 from commands.models.wanted import Wanted
-from commands.models.weekly import EVERY_DAY
+from commands.models.weekly import EVERY_DAY, Weekly
 from commands.services.power_curves import Part
 from commands.services.power_limits import Kept
 from dashboard import flags as flagged
@@ -299,14 +299,14 @@ def limited_place(limit: PowerLimit) -> str:
 
 
 @register.filter
-def times(limit: PowerLimit) -> str:
-    """Describe when a power limit holds, such as Mon–Fri 18:00–22:00."""
-    if limit.is_constant:
+def times(row: Weekly) -> str:
+    """Describe when a power limit holds or a campaign sends, such as Mon–Fri 18:00–22:00."""
+    if row.is_constant:
         return gettext("always")
-    days = gettext("daily") if len(limit.weekdays) == len(EVERY_DAY) else _days(sorted(limit.weekdays))
-    if limit.from_time is None or limit.until_time is None:
+    days = gettext("daily") if len(row.weekdays) == len(EVERY_DAY) else _days(sorted(row.weekdays))
+    if row.from_time is None or row.until_time is None:
         return days
-    return f"{days} {limit.from_time:%H:%M}–{limit.until_time:%H:%M}"
+    return f"{days} {row.from_time:%H:%M}–{row.until_time:%H:%M}"
 
 
 def _days(numbers: list[int]) -> str:

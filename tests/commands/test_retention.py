@@ -36,12 +36,14 @@ from commands.models import (
     FINISHED,
     Batch,
     BatchItem,
+    Campaign,
     CertificateInquiry,
     CertificateRequest,
     Command,
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+    Firmware,
     PowerLimit,
     PublishedFirmware,
     ReportPart,
@@ -174,6 +176,9 @@ OWN = {
     (Incident, "closed_at"): lambda **columns: an_incident(state="closed", is_current=False, **columns),
     (NotificationDelivery, "created_at"): lambda **columns: NotificationDelivery.objects.create(
         rule=a_rule(), reason="test", due_at=OLD, **columns
+    ),
+    (Campaign, "finished_at"): lambda **columns: Campaign.objects.create(
+        name="June", firmware=Firmware.objects.create(description=uuid4().hex), chosen={}, **columns
     ),
     (PowerLimit, "ended_at"): lambda **columns: PowerLimit.objects.create(charger=a_charger(), amount=6, **columns),
     (ApiToken, "expiry"): a_token,

@@ -126,7 +126,7 @@ def test_scripts_show_only_texts_that_a_page_gives_them():
 SHOWN = (
     *("refusals.py", "acceptance.py", "filters.py", "corrections.py", "export.py", "submission.py", "batches.py"),
     *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "handshake.py", "values.py"),
-    *("onboarding.py", "power_limits.py"),
+    *("onboarding.py", "power_limits.py", "campaigns.py", "firmware.py", "weekly.py"),
 )
 CALLS = {
     *("APIException", "Busy", "Conflict", "Fault", "Occupied", "Refused", "TooMany", "Unavailable", "Unreadable"),

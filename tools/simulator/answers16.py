@@ -169,13 +169,13 @@ def get_log(charger, payload):
 
 def update_firmware(charger, payload):
     charger.in_background(
-        effects.install(charger, payload["location"], "FirmwareStatusNotification", {}, ["Installing", "Installed"])
+        effects.install(charger, payload["location"], "FirmwareStatusNotification", {}, ["Installing"])
     )
     return {}
 
 
 def signed_update_firmware(charger, payload):
-    request, steps = {"requestId": payload["requestId"]}, ["SignatureVerified", "Installing", "Installed"]
+    request, steps = {"requestId": payload["requestId"]}, ["SignatureVerified", "Installing"]
     location = payload["firmware"]["location"]
     charger.in_background(effects.install(charger, location, "SignedFirmwareStatusNotification", request, steps))
     return ACCEPTED

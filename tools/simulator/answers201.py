@@ -299,7 +299,7 @@ def get_log(charger, payload):
 def update_firmware(charger, payload):
     firmware, request = payload["firmware"], {"requestId": payload["requestId"]}
     verified = ["SignatureVerified"] if "signature" in firmware else []
-    steps = [*verified, "Installing", "Installed"]
+    steps = [*verified, "Installing"]
     charger.in_background(
         effects.install(charger, firmware["location"], "FirmwareStatusNotification", request, steps)
     )

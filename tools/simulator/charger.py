@@ -85,6 +85,8 @@ class SimulatedCharger(Client):
         super().__init__(f"{options.url}/ws/ocpp", charger_id, key=options.key, tls=_tls(options))
         self.options, self.vendor = options, VENDORS[options.vendor]
         self.quirks = [QUIRKS[name] for name in options.quirks]
+        self.installs = all(quirk.installs for quirk in self.quirks)
+        self.firmware_version = self.vendor.boot["firmwareVersion"]
         self.connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
         self.configuration = CONFIGURATION | self.vendor.configuration
         self.messages = VERSIONS[options.ocpp](self)
@@ -94,6 +96,10 @@ class SimulatedCharger(Client):
         self.reservations: dict[int, int] = {}  # id: EVSE, 0 for any
         self.restarting = asyncio.Event()
         self.tasks: set[asyncio.Task] = set()
+
+    def boot_notification(self) -> dict:
+        """The BootNotification in OCPP 1.6, with the firmware that was installed last."""
+        return self.vendor.boot_notification(self.identity) | {"firmwareVersion": self.firmware_version}
 
     def connectors_of(self, number: int | None) -> list[Connector]:
         """The connectors that a command means: all if it names none or 0, none if it names an unknown one."""

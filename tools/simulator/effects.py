@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import urllib.request
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -57,12 +59,29 @@ async def upload(charger: Any, location: str, action: str, request: dict, failur
     await charger.call(action, {"status": "Uploaded" if done else failure} | request)
 
 
+VERSION = re.compile(r"\d+(\.\d+)+")
+
+
 async def install(charger: Any, location: str, action: str, request: dict, steps: Iterable[str]) -> None:
-    """Fetch firmware, and report it with `action`. `steps` are the statuses after the download."""
+    """Fetch firmware, report it with `action`, and restart with its version.
+
+    `steps` are the statuses between the download and the installation.
+    """
     fetched = await _http("GET", location)
-    for status in ["Downloading", *(["Downloaded", *steps] if fetched else ["DownloadFailed"])]:
+    last = "Installed" if charger.installs else "InstallationFailed"
+    for status in ["Downloading", *(["Downloaded", *steps, last] if fetched else ["DownloadFailed"])]:
         await charger.call(action, {"status": status} | request)
         await asyncio.sleep(1)
+    if fetched and charger.installs:
+        charger.firmware_version = version_of(location) or charger.firmware_version
+        charger.messages.boot_reason = "FirmwareUpdate"
+        await charger.restart("Soft")
+
+
+def version_of(location: str) -> str:
+    """The version in the name of an image, such as 1.2.3 in `fw-1.2.3.bin`, "" if there is none."""
+    found = VERSION.search(unquote(urlsplit(location).path.rpartition("/")[2]))
+    return found.group() if found else ""
 
 
 async def _http(method: str, location: str, body: bytes | None = None) -> bool:

@@ -20,6 +20,7 @@ class Messages:
 
     def __init__(self, charger: "SimulatedCharger") -> None:
         self.charger = charger
+        self.boot_reason = "PowerUp"  # of the next BootNotification in OCPP 2.0.1
 
     def boot(self) -> dict:
         """The payload of BootNotification."""

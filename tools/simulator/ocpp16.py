@@ -18,7 +18,7 @@ class Messages16(Messages):
     answers = answers16.ANSWERS
 
     def boot(self) -> dict:
-        return self.charger.vendor.boot_notification(self.charger.identity)
+        return self.charger.boot_notification()
 
     async def status(self, connector: "Connector") -> None:
         error = connector.error or NO_ERROR

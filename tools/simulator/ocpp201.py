@@ -37,11 +37,10 @@ class Messages201(Messages):
     def __init__(self, charger: "SimulatedCharger") -> None:
         super().__init__(charger)
         self.device = Device(charger)
-        self.boot_reason = "PowerUp"
         self.reported: dict[int, str] = {}  # the status of each EVSE that was reported last
 
     def boot(self) -> dict:
-        vendor = self.charger.vendor.boot_notification(self.charger.identity)
+        vendor = self.charger.boot_notification()
         station = {
             "vendorName": vendor["chargePointVendor"],
             "model": vendor["chargePointModel"],

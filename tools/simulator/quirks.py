@@ -18,6 +18,7 @@ class Quirk:
 
     `answers` are functions of the payload of a command that return an answer; nothing is done then.
     `spoil` changes the JSON text of an action; `twice` are actions that are sent twice, with two message ids.
+    With `installs` False, firmware is fetched, and its installation fails.
     """
 
     help: str
@@ -25,6 +26,7 @@ class Quirk:
     spoil: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     twice: frozenset[str] = frozenset()
     answers: Mapping[str, Callable[[dict], dict]] = field(default_factory=dict)
+    installs: bool = True
 
     def changed(self, action: str, payload: dict) -> dict:
         for name in ("", action):
@@ -160,6 +162,7 @@ QUIRKS = {
         answers={name: _accepted for name in ACCEPTED_ONLY}
         | {"SetVariables": _accepted_values, "UpdateFirmware": _accepted_update},
     ),
+    "installation-fails": Quirk("firmware is fetched, and its installation fails", installs=False),
     "control-characters": Quirk(
         "a raw control character follows the id tag",
         spoil={"StartTransaction": lambda text: text.replace('"idTag":"', '"idTag":"\x03')},

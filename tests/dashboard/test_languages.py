@@ -15,7 +15,7 @@ from chargers.models import Message, Refusal
 from chargers.services import variables
 from chargers.services.variables import VariableName
 from commands.actions.table import NAMES
-from commands.models import Command, PowerLimit, Schedule
+from commands.models import Campaign, Command, Firmware, PowerLimit, Schedule
 from core.observability import diagnosis
 from dashboard import readiness, sentences
 from dashboard.models import Preference
@@ -437,6 +437,12 @@ def a_fleet():
         requested_by="alice",
         note="From 60 seconds to a year.",
     )
+    image = Firmware.objects.create(description="2.0", file="firmware/x")
+    chosen = {"chargers": [charger.identity]}
+    campaign = Campaign.objects.create(
+        name="2.0", firmware=image, chosen=chosen, state="stopped", reason="2 updates have failed."
+    )
+    campaign.items.create(charger=charger, state="failed", reason="The charger did not answer.")
     limit = PowerLimit.objects.create(amount=6, charger=charger, from_time="18:00", until_time="22:00")
     states = [{}, {"state": "sent", "sent_at": now}]
     states += [
@@ -451,6 +457,7 @@ def a_fleet():
         *(f"/chargers/{charger.identity}/{page}" for page in ("", "submit/ClearCache/", "connection/")),
         "/add-charger/",
         *("/batches/new/Reset/", "/batches/settings/", "/limits/", "/limits/new/", "/nowhere/"),
+        *("/campaigns/", "/campaigns/new/", f"/campaigns/{campaign.pk}/", f"/campaigns/{campaign.pk}/resume/"),
         *(f"/limits/{limit.pk}/", f"/limits/{limit.pk}/remove/", f"/limits/new/?charger={charger.identity}"),
         *_of_a_station(),
     ]

@@ -1,5 +1,11 @@
 """The SQL statements of commands. A test prepares each of them, so that its columns are those of the models."""
 
+from commands.models import command_totals
+from transactions.sql import Totals, report
+
+_LISTED = ", ".join(command_totals.COUNTS)
+_SUMMED = ", ".join(f"sum(q.{name})" for name in command_totals.COUNTS)
+
 # --- models/batch ------------------------------------------------------------------------------
 
 COUNT_BATCH_ITEMS = """
@@ -122,3 +128,72 @@ SELECT c.id::text, NULL::bigint, NULL::int, NULL::int, 'warning', c.name, '', c.
         WHERE i.campaign_id = c.id AND i.state = 'failed'), c.resumed_at)
 FROM commands_campaign c WHERE c.state = 'stopped' AND c.reason <> ''
 """
+
+# --- command_totals ----------------------------------------------------------------------------
+
+ANY_STALE_DAY = "SELECT 1 FROM commands_stalecommandday LIMIT 1"
+
+TAKE_STALE_DAYS = """
+DELETE FROM commands_stalecommandday
+WHERE id IN (SELECT id FROM commands_stalecommandday ORDER BY id LIMIT %s) RETURNING charger_id, day
+"""
+
+# `whole` are chargers of which every day is computed, `days` rows with a charger and a local day.
+DELETE_DAY_TOTALS = """
+DELETE FROM commands_commanddaytotal d WHERE d.charger_id = ANY(%(whole)s)
+    OR (d.charger_id, d.day) IN (
+        SELECT s.charger, s.day FROM json_to_recordset(%(days)s) AS s(charger bigint, day date))
+"""
+
+# Those that are stored are counted by their quarters of an hour, as those that were deleted are.
+INSERT_DAY_TOTALS = f"""
+INSERT INTO commands_commanddaytotal (charger_id, day, action, {_LISTED})
+SELECT q.charger_id, l.day, q.action, {_SUMMED}
+FROM (
+    SELECT c.charger_id, c.action, date_bin('15 minutes', c.created_at, '2000-01-01Z') AS quarter,
+        {command_totals.COUNTED}
+    FROM commands_command c WHERE c.charger_id = ANY(%(chargers)s) AND c.state = 'finished'
+        AND c.created_at >= %(since)s AND c.created_at < %(until)s
+    GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT charger_id, action, quarter, {_LISTED} FROM commands_deletedcommands
+    WHERE charger_id = ANY(%(chargers)s) AND quarter >= %(since)s AND quarter < %(until)s
+) q JOIN chargers_charger c ON c.id = q.charger_id
+    LEFT JOIN chargers_site p ON p.id = c.site_id,
+    LATERAL (SELECT (q.quarter AT TIME ZONE coalesce(p.time_zone, %(zone)s))::date AS day) l
+WHERE q.charger_id = ANY(%(whole)s) OR (q.charger_id, l.day) IN (
+    SELECT s.charger, s.day FROM json_to_recordset(%(days)s) AS s(charger bigint, day date))
+GROUP BY 1, 2, 3
+"""
+
+DELETE_MONTH_TOTALS = """
+DELETE FROM commands_commandmonthtotal m WHERE m.charger_id = ANY(%(whole)s)
+    OR (m.charger_id, m.month) IN (
+        SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date))
+"""
+
+INSERT_MONTH_TOTALS = f"""
+INSERT INTO commands_commandmonthtotal (charger_id, month, action, {_LISTED})
+SELECT q.charger_id, l.month, q.action, {_SUMMED}
+FROM commands_commanddaytotal q, LATERAL (SELECT date_trunc('month', q.day::timestamp)::date AS month) l
+WHERE q.charger_id = ANY(%(chargers)s) AND (q.charger_id = ANY(%(whole)s) OR (q.charger_id, l.month) IN (
+    SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date)))
+GROUP BY 1, 2, 3
+"""
+
+# --- command_reports ---------------------------------------------------------------------------
+
+_COMMANDS = Totals(
+    by_day="commands_commanddaytotal",
+    by_month="commands_commandmonthtotal",
+    sums=command_totals.COUNTS,
+    own="action",
+    has_own_by_month=True,
+    split="''",
+    charted="commands",
+)
+REPORT = {
+    (group, narrowed): report(_COMMANDS, group, narrowed)
+    for group in ("site", "charger", "action", "day", "month")
+    for narrowed in (False, True)
+}

@@ -5,9 +5,10 @@ import logging
 from celery import shared_task
 
 from commands.services import maintenance, schedules
+from commands.services.command_totals import COMMANDS
 from commands.services.enqueueing import TASKS
 
-__all__ = ["TASKS", "maintain", "run_schedule"]
+__all__ = ["TASKS", "maintain", "run_schedule", "update_command_totals"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,3 +23,9 @@ def maintain() -> None:
 def run_schedule(pk: int) -> None:
     """Run one schedule by Celery beat, see `commands.services.schedules`."""
     schedules.run(pk)
+
+
+@shared_task(name="commands.update_totals", ignore_result=True)
+def update_command_totals() -> None:
+    """Compute the totals of the days whose commands have changed, every minute."""
+    COMMANDS.update()

@@ -444,10 +444,12 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 BUILT_IN = "built-in: "
 RECORD_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expire_seconds": 50}}
 DAY_TOTALS = {"task": "transactions.update_day_totals", "schedule": crontab(), "options": {"expire_seconds": 50}}
+COMMAND_TOTALS = {"task": "commands.update_totals", "schedule": crontab(), "options": {"expire_seconds": 50}}
 CELERY_BEAT_SCHEDULE = {
     f"{BUILT_IN}maintenance": {"task": "commands.maintain", "schedule": crontab(minute=7)},
     f"{BUILT_IN}record fleet": RECORD_FLEET,
     f"{BUILT_IN}day totals": DAY_TOTALS,
+    f"{BUILT_IN}command totals": COMMAND_TOTALS,
     f"{BUILT_IN}reports by mail": {"task": "dashboard.send_reports", "schedule": crontab(minute="2-59/5")},
     f"{BUILT_IN}outages": {"task": "transactions.update_outages", "schedule": crontab(minute="*/5")},
 }

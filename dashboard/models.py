@@ -10,8 +10,14 @@ from django.db import models
 from chargers.models import Site
 from core.ocpp.timestamps import display_zone
 
-REPORTS = ("energy", "availability", "faults")  # those of `report_tables`, which imports models
-GROUPS = ("site", "charger", "port", "id_tag", "day", "month")
+REPORTS = (
+    "energy",
+    "sessions",
+    "commands",
+    "availability",
+    "faults",
+)  # those of `report_tables`, which imports models
+GROUPS = ("site", "charger", "port", "id_tag", "action", "day", "month")
 EVERY = DAILY, WEEKLY, MONTHLY = ("daily", "weekly", "monthly")
 FORMATS = ("csv", "xlsx", "pdf")
 

@@ -1,6 +1,7 @@
 """Reports as tables, for the page, for files and for mail."""
 
 import calendar
+import heapq
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,25 +12,40 @@ from typing import Any
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext, gettext_lazy
 
+from commands.models.command_totals import COUNTS
+from commands.services import command_reports
 from core.ocpp.timestamps import display_zone
 from transactions.services import availability, reports
+from transactions.services.reports import WHOLE, Part
 
 TEXT, COUNT, WATT_HOURS, SECONDS, MONEY, PERCENT = "text", "count", "watt_hours", "seconds", "money", "percent"
 GROUPS = {
     reports.SITE: gettext_lazy("Site"),
     reports.CHARGER: gettext_lazy("Charger"),
     reports.ID_TAG: gettext_lazy("ID tag"),
+    command_reports.ACTION: gettext_lazy("Command"),
     reports.DAY: gettext_lazy("Day"),
     reports.MONTH: gettext_lazy("Month"),
     availability.PORT: gettext_lazy("EVSE"),
 }
-ENERGY, AVAILABILITY, FAULTS = "energy", "availability", "faults"
+ENERGY, SESSIONS, COMMANDS = "energy", "sessions", "commands"
+AVAILABILITY, FAULTS = "availability", "faults"
 TITLES = {
     ENERGY: gettext_lazy("Energy and sessions"),
+    SESSIONS: gettext_lazy("Success of sessions"),
+    COMMANDS: gettext_lazy("Success of commands"),
     AVAILABILITY: gettext_lazy("Availability"),
     FAULTS: gettext_lazy("Most frequent faults"),
 }
-GROUPS_OF = {ENERGY: reports.GROUPS, AVAILABILITY: availability.GROUPS, FAULTS: ()}
+GROUPS_OF = {
+    ENERGY: reports.GROUPS,
+    SESSIONS: reports.GROUPS,
+    COMMANDS: command_reports.GROUPS,
+    AVAILABILITY: availability.GROUPS,
+    FAULTS: (),
+}
+VIEW_TRANSACTIONS, VIEW_COMMANDS = "transactions.view_transaction", "commands.view_command"
+PERMISSIONS = dict.fromkeys(TITLES, VIEW_TRANSACTIONS) | {COMMANDS: VIEW_COMMANDS}
 MONTHS_SHOWN = 25  # that the page offers
 PERIOD = re.compile(r"(?!0000)[0-9]{4}(-(0[1-9]|1[0-2]))?")
 
@@ -45,13 +61,18 @@ class Column:
 
 @dataclass
 class Table:
-    """A report. `details` are (name, value) of the selection. `charted` is the index of the column to draw."""
+    """A report. `details` are (name, value) of the selection. `charted` is the index of the column to draw.
+
+    `rows` are those of the `Part` that was asked for, of `count`, and `largest` those for the chart.
+    """
 
     title: str
     details: list[tuple[str, str]]
     columns: list[Column]
     rows: list[list[Any]]
     totals: list[Any]
+    count: int
+    largest: list[list[Any]]
     charted: int | None = None
     is_complete: bool = True
 
@@ -108,22 +129,47 @@ def file_name(choice: Choice, kind: str) -> str:
     return f"{choice.report}{by}-{first}-{last}.{kind}"
 
 
-def table_of(user: Any, choice: Choice) -> Table:
-    """Return the report that `choice` names, of what is within reach of `user`."""
-    return _TABLES[choice.report](user, choice)
+def table_of(user: Any, choice: Choice, part: Part = WHOLE) -> Table:
+    """Return the rows of `part` of the report that `choice` names, of what is within reach of `user`."""
+    return _TABLES[choice.report](user, choice, part)
 
 
 def _selection(choice: Choice) -> reports.Selection:
     return reports.Selection(*choice.bounds, choice.site)
 
 
-def energy(user: Any, choice: Choice) -> Table:
-    """Return the report of energy, sessions and cost for `user`."""
-    report = reports.energy(user, choice.group_by, _selection(choice))
-    currencies = sorted(report.totals.cost)
+def _made(
+    choice: Choice,
+    report: reports.Report[Any],
+    columns: list[Column],
+    values: Callable[[Any], list[Any]],
+    charted: str,
+) -> Table:
+    """Return the table of `report`, with `values` of totals for `columns` after those of the key."""
     keys = _key_columns(choice.group_by)
+
+    def row(line: reports.Line[Any]) -> list[Any]:
+        return [_key(line.key[column.name]) for column in keys] + values(line.totals)
+
+    columns = [*keys, *columns]
+    return Table(
+        str(TITLES[choice.report]),
+        details(choice, report.zone),
+        columns,
+        [row(line) for line in report.lines],
+        [gettext("Total"), *[""] * (len(keys) - 1), *values(report.totals)],
+        count=report.count,
+        largest=[row(line) for line in report.largest],
+        charted=[column.name for column in columns].index(charted),
+        is_complete=report.is_complete,
+    )
+
+
+def energy(user: Any, choice: Choice, part: Part) -> Table:
+    """Return the report of energy, sessions and cost for `user`."""
+    report = reports.energy(user, choice.group_by, _selection(choice), part)
+    currencies = sorted(report.totals.cost)
     columns = [
-        *keys,
         Column("sessions", gettext("Sessions")),
         Column("sessions_charged", gettext("With energy")),
         Column("sessions_without_energy", gettext("Energy unknown")),
@@ -136,20 +182,53 @@ def energy(user: Any, choice: Choice) -> Table:
         counts = [totals.sessions, totals.charged, totals.without_energy, totals.energy_wh, totals.duration_s]
         return [*counts, *(totals.cost.get(currency) for currency in currencies)]
 
-    rows = [[_key(line.key[column.name]) for column in keys] + sums(line.totals) for line in report.lines]
-    totals = [gettext("Total"), *[""] * (len(keys) - 1), *sums(report.totals)]
-    return Table(
-        str(TITLES[ENERGY]),
-        details(choice, report.zone),
-        columns,
-        rows,
-        totals,
-        charted=len(keys) + 3,
-        is_complete=report.is_complete,
-    )
+    return _made(choice, report, columns, sums, "energy_wh")
 
 
-def uptime(user: Any, choice: Choice) -> Table:
+def sessions(user: Any, choice: Choice, part: Part) -> Table:
+    """Return the report of the success of sessions for `user`."""
+    report = reports.success(user, choice.group_by, _selection(choice), part)
+    columns = [
+        Column("sessions", gettext("Sessions")),
+        Column("sessions_succeeded", gettext("Succeeded")),
+        Column("sessions_interrupted", gettext("Interrupted")),
+        Column("failed_starts", gettext("Failed starts")),
+        Column("sessions_without_energy", gettext("Energy unknown")),
+        Column("success_percent", gettext("Success"), PERCENT),
+    ]
+
+    def counts(totals: reports.Totals) -> list[Any]:
+        ended = [totals.succeeded, totals.interrupted, totals.failed_starts, totals.without_energy]
+        return [totals.sessions, *ended, totals.success_percent]
+
+    return _made(choice, report, columns, counts, "success_percent")
+
+
+def commands(user: Any, choice: Choice, part: Part) -> Table:
+    """Return the report of the success of commands for `user`."""
+    report = command_reports.commands(user, choice.group_by, _selection(choice), part)
+    columns = [
+        Column("commands", gettext("Commands")),
+        Column("accepted", gettext("Accepted")),
+        Column("refused", gettext("Refused")),
+        Column("failed", gettext("Failed")),
+        Column("timed_out", gettext("Timed out")),
+        Column("not_connected", gettext("Not connected")),
+        Column("cancelled", gettext("Cancelled")),
+        Column("simulated", gettext("Simulated")),
+        Column("confirmed", gettext("Effect seen")),
+        Column("not_seen", gettext("Effect not seen")),
+        Column("success_percent", gettext("Success"), PERCENT),
+        Column("confirmed_percent", gettext("Effects seen"), PERCENT),
+    ]
+
+    def counts(one: command_reports.Counts) -> list[Any]:
+        return [*(getattr(one, name) for name in COUNTS), one.success_percent, one.confirmed_percent]
+
+    return _made(choice, report, columns, counts, "success_percent")
+
+
+def uptime(user: Any, choice: Choice, part: Part) -> Table:
     """Return the report of availability for `user`."""
     report = availability.availability(user, choice.group_by, _selection(choice))
     keys = _key_columns(choice.group_by)
@@ -168,13 +247,25 @@ def uptime(user: Any, choice: Choice) -> Table:
         simple = [one.ports, one.measured_s, one.outage_s, one.uptime_percent]
         return [*simple, one.nevi_outage_s, one.nevi_excluded_s, one.nevi_uptime_percent]
 
-    rows = [[_key(line.key[column.name]) for column in keys] + values(line.uptime) for line in report.lines]
-    totals = [gettext("Total"), *[""] * (len(keys) - 1), *values(report.total)]
-    chosen = details(choice, report.zone)
-    return Table(str(TITLES[AVAILABILITY]), chosen, columns, rows, totals, charted=len(keys) + 2)
+    def row(line: availability.Line) -> list[Any]:
+        return [_key(line.key[column.name]) for column in keys] + values(line.uptime)
+
+    largest = report.lines
+    if choice.group_by != reports.MONTH:
+        largest = heapq.nlargest(part.largest, largest, key=lambda line: line.uptime.outage_s)
+    return Table(
+        str(TITLES[AVAILABILITY]),
+        details(choice, report.zone),
+        columns,
+        [row(line) for line in report.lines[part.offset : part.offset + part.limit]],
+        [gettext("Total"), *[""] * (len(keys) - 1), *values(report.total)],
+        count=len(report.lines),
+        largest=[row(line) for line in largest],
+        charted=len(keys) + 2,
+    )
 
 
-def faults(user: Any, choice: Choice) -> Table:
+def faults(user: Any, choice: Choice, part: Part) -> Table:
     """Return the report of the most frequent faults for `user`."""
     selection = _selection(choice)
     found = availability.faults(user, selection)
@@ -187,6 +278,7 @@ def faults(user: Any, choice: Choice) -> Table:
         Column("seconds", gettext("Duration"), SECONDS),
     ]
     rows = [list(vars(fault).values()) for fault in found]
+    shown = rows[part.offset : part.offset + part.limit]
     totals = [
         gettext("Total"),
         "",
@@ -196,10 +288,12 @@ def faults(user: Any, choice: Choice) -> Table:
         sum(fault.seconds for fault in found),
     ]
     chosen = details(choice, reports.zone_of(reports.reached(user, selection)))
-    return Table(str(TITLES[FAULTS]), chosen, columns, rows, totals, charted=3)
+    return Table(
+        str(TITLES[FAULTS]), chosen, columns, shown, totals, count=len(rows), largest=rows[: part.largest], charted=3
+    )
 
 
-_TABLES = {ENERGY: energy, AVAILABILITY: uptime, FAULTS: faults}
+_TABLES = {ENERGY: energy, SESSIONS: sessions, COMMANDS: commands, AVAILABILITY: uptime, FAULTS: faults}
 
 
 def _key_columns(group_by: str) -> list[Column]:

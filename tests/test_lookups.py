@@ -143,10 +143,10 @@ HARMLESS = {
         "corrected_by note total_cost currency tariff energy_wh energy_source"
     ),
     "transactions.daytotal": (
-        "id charger day id_tag currency sessions charged without_energy energy_wh duration_s cost"
+        "id charger day id_tag currency sessions charged succeeded without_energy energy_wh duration_s cost"
     ),
     "transactions.monthtotal": (
-        "id charger month currency sessions charged without_energy energy_wh duration_s cost"
+        "id charger month currency sessions charged succeeded without_energy energy_wh duration_s cost"
     ),
     "transactions.outage": (
         "id charger event_id evse_id connector_id kind error_code vendor_id vendor_error_code began_at ended_at "
@@ -178,6 +178,19 @@ HARMLESS = {
         "late_response warning transaction request_id progress report follows retry_full requested_by created_at "
         "sent_at finished_at completed_at confirmation confirmed_at confirmation_detail confirm_until look_at noted"
     ),
+    "commands.commanddaytotal": (
+        "id charger day action commands accepted refused failed timed_out not_connected cancelled simulated "
+        "confirmed not_seen"
+    ),
+    "commands.commandmonthtotal": (
+        "id charger month action commands accepted refused failed timed_out not_connected cancelled simulated "
+        "confirmed not_seen"
+    ),
+    "commands.deletedcommands": (
+        "id charger quarter action commands accepted refused failed timed_out not_connected cancelled simulated "
+        "confirmed not_seen"
+    ),
+    "commands.stalecommandday": "id charger day",
     "commands.reportpart": "id charger action request_id seq_no is_last items digest received_at",
     "commands.displaymessage": (
         "id charger message_id priority state start_at end_at transaction transaction_reference format language "

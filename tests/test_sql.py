@@ -10,12 +10,17 @@ pytestmark = pytest.mark.django_db
 
 
 def statements():
-    """Yield (name, statement) of every public text of a module `sql` of an app."""
+    """Yield (name, statement) of every public text of a module `sql` of an app, alone or as a value of a dict."""
     for app in ("chargers", "transactions", "commands", "gateway", "dashboard"):
         assert apps.is_installed(app)
-        for name, text in vars(import_module(f"{app}.sql")).items():
-            if isinstance(text, str) and name.isupper() and not name.startswith("_"):
-                yield pytest.param(text, id=f"{app}.{name}")
+        for name, found in vars(import_module(f"{app}.sql")).items():
+            if name.isupper() and not name.startswith("_"):
+                texts = found if isinstance(found, dict) else {"": found}
+                yield from (
+                    pytest.param(text, id=f"{app}.{name}{key}")
+                    for key, text in texts.items()
+                    if isinstance(text, str)
+                )
 
 
 @pytest.mark.parametrize("statement", list(statements()))

@@ -1,5 +1,7 @@
 """The SQL statements of transactions. A test prepares each of them, so that its columns are those of the models."""
 
+from dataclasses import dataclass, replace
+
 from transactions.services import energy
 
 MAX_UNLINKED = 5000  # readings without a transaction that are read as evidence for one
@@ -472,6 +474,8 @@ SELECT * FROM folded
 
 # --- day_totals --------------------------------------------------------------------------------
 
+ANY_STALE_DAY = "SELECT 1 FROM transactions_staleday LIMIT 1"
+
 TAKE_STALE_DAYS = """
 DELETE FROM transactions_staleday WHERE id IN (SELECT id FROM transactions_staleday ORDER BY id LIMIT %s)
 RETURNING charger_id, day
@@ -488,8 +492,10 @@ DELETE FROM transactions_daytotal d WHERE d.charger_id = ANY(%(whole)s)
 # represent become the first or the last one. The duration is rounded as `Transaction.duration_seconds` is.
 INSERT_DAY_TOTALS = """
 INSERT INTO transactions_daytotal
-    (charger_id, day, id_tag, currency, sessions, charged, without_energy, energy_wh, duration_s, cost)
+    (charger_id, day, id_tag, currency, sessions, charged, succeeded, without_energy, energy_wh, duration_s, cost)
 SELECT t.charger_id, l.day, l.id_tag, t.currency, count(*), count(*) FILTER (WHERE t.energy_wh > 0),
+    count(*) FILTER (WHERE t.energy_wh > 0 AND num_nonnulls(t.stop_received_at) = 1
+        AND t.stop_reason = ANY(string_to_array(%(usual)s, ' '))),
     count(*) - count(t.energy_wh), coalesce(sum(t.energy_wh), 0),
     coalesce(sum(greatest(0, round(extract(
         epoch FROM coalesce(t.corrected_stop_time, t.stop_time) - t.start_time)::double precision))), 0),
@@ -514,14 +520,111 @@ DELETE FROM transactions_monthtotal m WHERE m.charger_id = ANY(%(whole)s)
 
 INSERT_MONTH_TOTALS = """
 INSERT INTO transactions_monthtotal
-    (charger_id, month, currency, sessions, charged, without_energy, energy_wh, duration_s, cost)
-SELECT d.charger_id, l.month, d.currency, sum(d.sessions), sum(d.charged), sum(d.without_energy), sum(d.energy_wh),
-    sum(d.duration_s), sum(d.cost)
+    (charger_id, month, currency, sessions, charged, succeeded, without_energy, energy_wh, duration_s, cost)
+SELECT d.charger_id, l.month, d.currency, sum(d.sessions), sum(d.charged), sum(d.succeeded), sum(d.without_energy),
+    sum(d.energy_wh), sum(d.duration_s), sum(d.cost)
 FROM transactions_daytotal d, LATERAL (SELECT date_trunc('month', d.day::timestamp)::date AS month) l
 WHERE d.charger_id = ANY(%(chargers)s) AND (d.charger_id = ANY(%(whole)s) OR (d.charger_id, l.month) IN (
     SELECT s.charger, s.month FROM json_to_recordset(%(months)s) AS s(charger bigint, month date)))
 GROUP BY 1, 2, 3
 """
+
+# --- reports -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Tables of totals by day and by month, and how a report sums them.
+
+    `own` is a column by which they may be grouped, too, and to one value of which a report may be restricted; it is
+    one of `by_month`, too, if `has_own_by_month`. `split` is an expression by which the sums of a group are split.
+    `charted` is the sum by which the largest groups are chosen.
+    """
+
+    by_day: str
+    by_month: str
+    sums: tuple[str, ...]
+    own: str
+    has_own_by_month: bool
+    split: str
+    charted: str
+
+
+# The key of a group, the columns that name it, the tables that have these, and the order of the lines. A key is never
+# NULL, so that keys can be joined.
+_KEYS = {
+    "site": (
+        "coalesce(c.site_id, 0)",
+        ("nullif(g.key, 0)", "s.name"),
+        "LEFT JOIN chargers_site s ON s.id = g.key",
+        's.name COLLATE "C" NULLS LAST',
+    ),
+    "charger": (
+        "p.charger_id",
+        ("c.identity", "c.site_id", "s.name"),
+        "JOIN chargers_charger c ON c.id = g.key LEFT JOIN chargers_site s ON s.id = c.site_id",
+        'c.identity COLLATE "C"',
+    ),
+    "day": ("p.day", ("g.key",), "", "g.key"),
+    "month": ("to_char(p.day, 'YYYY-MM')", ("g.key",), "", "g.key"),
+}
+
+
+def report(totals: Totals, group: str, narrowed: bool) -> str:
+    """Return the statement of a report by `group`; with `narrowed` only %(chargers)s count.
+
+    It returns (place by name, place by the charted sum, columns of the key, split, sums) of the groups that are asked
+    for: `limit` of them after `offset`, and the `largest`. A row of the sum of all groups, one for each split, has
+    NULL as its place, and their number as the second column.
+    """
+    own, split, sums = totals.own, totals.split, ", ".join(totals.sums)
+    summed = ", ".join(f"sum({name}) AS {name}" for name in totals.sums)
+    value, names, joins, order = _KEYS.get(group) or (f"p.{own}", ("g.key",), "", 'g.key COLLATE "C"')
+    only = "AND charger_id = ANY(%(chargers)s::bigint[])" if narrowed else ""
+    of_days = f"{only} AND (%(own)s::text = '' OR {own} = %(own)s)"
+    of_months, own_of_month = (of_days, own) if totals.has_own_by_month else (only, "''")
+    return f"""
+WITH p AS (
+    SELECT charger_id, month AS day, {own_of_month} AS {own}, {split} AS split, {sums} FROM {totals.by_month}
+    WHERE month BETWEEN %(month_first)s::date AND %(month_last)s::date {of_months}
+    UNION ALL
+    SELECT charger_id, day, {own}, {split}, {sums} FROM {totals.by_day}
+    WHERE day BETWEEN %(head_first)s::date AND %(head_last)s::date {of_days}
+    UNION ALL
+    SELECT charger_id, day, {own}, {split}, {sums} FROM {totals.by_day}
+    WHERE day BETWEEN %(tail_first)s::date AND %(tail_last)s::date {of_days}
+), g AS MATERIALIZED (
+    SELECT {value} AS key, p.split, {summed} FROM p JOIN chargers_charger c ON c.id = p.charger_id GROUP BY 1, 2
+), k AS (
+    SELECT g.key, {", ".join(f"{name} AS name{n}" for n, name in enumerate(names))},
+        row_number() OVER (ORDER BY {order}) AS place,
+        row_number() OVER (ORDER BY sum(g.{totals.charted}) DESC, {order}) AS rank
+    FROM g {joins} GROUP BY {", ".join(str(n + 1) for n in range(len(names) + 1))}
+)
+SELECT k.place, k.rank, {", ".join(f"name{n}" for n in range(len(names)))}, g.split,
+    {", ".join(f"g.{name}" for name in totals.sums)}
+FROM k JOIN g ON g.key = k.key
+WHERE (k.place > %(offset)s::bigint AND k.place <= %(offset)s::bigint + %(limit)s::bigint)
+    OR k.rank <= %(largest)s::bigint
+UNION ALL
+SELECT NULL, (SELECT count(*) FROM k), {", ".join("NULL" for _ in names)}, split, {summed} FROM g GROUP BY split
+ORDER BY 1
+"""
+
+
+SESSION_SUMS = ("sessions", "charged", "succeeded", "without_energy", "energy_wh", "duration_s", "cost")
+_SESSIONS = Totals(
+    by_day="transactions_daytotal",
+    by_month="transactions_monthtotal",
+    sums=SESSION_SUMS,
+    own="id_tag",
+    has_own_by_month=False,
+    split="currency",
+    charted="energy_wh",
+)
+_GROUPS = [(group, narrowed) for group in ("site", "charger", "id_tag", "day", "month") for narrowed in (False, True)]
+ENERGY = {group: report(_SESSIONS, *group) for group in _GROUPS}
+SUCCESS = {group: report(replace(_SESSIONS, charted="sessions"), *group) for group in _GROUPS}
 
 # --- outages -----------------------------------------------------------------------------------
 

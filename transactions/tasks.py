@@ -8,7 +8,7 @@ from transactions.services import day_totals, outages
 @shared_task(name="transactions.update_day_totals", ignore_result=True)
 def update_day_totals() -> None:
     """Compute the totals of the days whose sessions have changed, every minute."""
-    day_totals.update()
+    day_totals.SESSIONS.update()
 
 
 @shared_task(name="transactions.update_outages", ignore_result=True)

@@ -11,6 +11,8 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from commands.models import command_totals
+
 # Numbers that this system assigns, each once.
 SEQUENCES = ("commands_charging_profile_id", "commands_request_id")
 
@@ -564,4 +566,90 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('campaign', 'charger'), name='one_item_a_charger_of_a_campaign')],
             },
         ),
+        migrations.CreateModel(
+            name='CommandDayTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('commands', models.PositiveIntegerField()),
+                ('accepted', models.PositiveIntegerField(help_text='Answered with a status of success, or with none.')),
+                ('refused', models.PositiveIntegerField(help_text='Answered with another status.')),
+                ('failed', models.PositiveIntegerField(help_text='Answered with a CALLERROR or an invalid response, or failed.')),
+                ('timed_out', models.PositiveIntegerField(help_text='Sent, and not answered in time or until the connection ended.')),
+                ('not_connected', models.PositiveIntegerField()),
+                ('cancelled', models.PositiveIntegerField()),
+                ('simulated', models.PositiveIntegerField(help_text='With a simulated result.')),
+                ('confirmed', models.PositiveIntegerField(help_text='The effect was seen.')),
+                ('not_seen', models.PositiveIntegerField(help_text='The effect was looked for, and not seen.')),
+                ('day', models.DateField()),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['day', 'charger', 'action'],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['day'], name='command_totals_by_day')],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'day', 'action'), name='one_row_a_day_of_commands')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CommandMonthTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('commands', models.PositiveIntegerField()),
+                ('accepted', models.PositiveIntegerField(help_text='Answered with a status of success, or with none.')),
+                ('refused', models.PositiveIntegerField(help_text='Answered with another status.')),
+                ('failed', models.PositiveIntegerField(help_text='Answered with a CALLERROR or an invalid response, or failed.')),
+                ('timed_out', models.PositiveIntegerField(help_text='Sent, and not answered in time or until the connection ended.')),
+                ('not_connected', models.PositiveIntegerField()),
+                ('cancelled', models.PositiveIntegerField()),
+                ('simulated', models.PositiveIntegerField(help_text='With a simulated result.')),
+                ('confirmed', models.PositiveIntegerField(help_text='The effect was seen.')),
+                ('not_seen', models.PositiveIntegerField(help_text='The effect was looked for, and not seen.')),
+                ('month', models.DateField(help_text='Its first day.')),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['month', 'charger', 'action'],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['month'], name='command_totals_by_month')],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'month', 'action'), name='one_row_a_month_of_commands')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DeletedCommands',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('commands', models.PositiveIntegerField()),
+                ('accepted', models.PositiveIntegerField(help_text='Answered with a status of success, or with none.')),
+                ('refused', models.PositiveIntegerField(help_text='Answered with another status.')),
+                ('failed', models.PositiveIntegerField(help_text='Answered with a CALLERROR or an invalid response, or failed.')),
+                ('timed_out', models.PositiveIntegerField(help_text='Sent, and not answered in time or until the connection ended.')),
+                ('not_connected', models.PositiveIntegerField()),
+                ('cancelled', models.PositiveIntegerField()),
+                ('simulated', models.PositiveIntegerField(help_text='With a simulated result.')),
+                ('confirmed', models.PositiveIntegerField(help_text='The effect was seen.')),
+                ('not_seen', models.PositiveIntegerField(help_text='The effect was looked for, and not seen.')),
+                ('quarter', models.DateTimeField(help_text='When the quarter of an hour began in which they were submitted.')),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['quarter', 'charger', 'action'],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['charger', 'quarter'], name='deleted_commands_of_charger')],
+            },
+        ),
+        migrations.CreateModel(
+            name='StaleCommandDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField(null=True)),
+                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.RunSQL(command_totals.MARKS, command_totals.NO_MARKS),
     ]

@@ -23,11 +23,13 @@ from commands.models.command import (
     QUEUED,
     SENT,
     SILENT,
+    SUCCESSES,
     TIMED_OUT,
     Command,
     new_task_id,
     next_request_id,
 )
+from commands.models.command_totals import CommandDayTotal, CommandMonthTotal, DeletedCommands, StaleCommandDay
 from commands.models.library import (
     CertificateRequest,
     ChargingProfile,

@@ -37,6 +37,8 @@ OUTCOMES = (
 # Without an answer of the charger; only these get a simulated reply.
 SILENT = (TIMED_OUT, NOT_CONNECTED, CONNECTION_LOST)
 
+SUCCESSES = ("Accepted", "Unlocked", "Scheduled", "RebootRequired", "AcceptedCanceled")  # statuses of answers
+
 # Whether the effect of a command was seen in the records, after the charger had accepted it.
 PENDING, CONFIRMED, NOT_SEEN, NOT_APPLICABLE = "pending", "confirmed", "not_seen", "not_applicable"
 CONFIRMATIONS = (PENDING, CONFIRMED, NOT_SEEN, NOT_APPLICABLE)

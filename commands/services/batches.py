@@ -21,7 +21,7 @@ from chargers.services import access, audit, presence
 from commands import sql
 from commands.actions.base import Action
 from commands.actions.table import ACTIONS, action_of, encode
-from commands.models import ANSWERED, FINISHED, NOT_SEEN, QUEUED, Batch, BatchItem, Command, Schedule
+from commands.models import ANSWERED, FINISHED, NOT_SEEN, QUEUED, SUCCESSES, Batch, BatchItem, Command, Schedule
 from commands.models.batch import CANCELLED, CREATED, REFUSED, WAITING
 from commands.models.wanted import columns_of
 from commands.services import creation, submission
@@ -241,7 +241,6 @@ def _refuse_too_many(by: str, number: int) -> None:
         )
 
 
-SUCCEEDED = ("Accepted", "Unlocked", "Scheduled", "RebootRequired", "AcceptedCanceled")  # statuses of answers
 OF_COMMAND = ("state", "outcome", "confirmation", "response")  # by which `failed` decides
 
 
@@ -262,7 +261,7 @@ def _has_failed(state: str | None, outcome: str | None, confirmation: str | None
         return False
     if outcome != ANSWERED or confirmation == NOT_SEEN:
         return True
-    return any(status not in SUCCEEDED for status in _statuses(response))
+    return any(status not in SUCCESSES for status in _statuses(response))
 
 
 def _statuses(response: Any) -> list[str]:

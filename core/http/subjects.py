@@ -49,7 +49,10 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "What is wrong with chargers and this system, and the rules that send messages about it.",
         ("incidents", "notification-rules"),
     ),
-    "reports": ("Energy, availability, outages and faults by site, charger, tag and time.", ("reports", "outages")),
+    "reports": (
+        "Energy, success of sessions and commands, availability, outages and faults by site, charger and time.",
+        ("reports", "outages"),
+    ),
     "access": ("API tokens of the user, and the audit log.", ("tokens", "audit")),
 }
 BY_PART = {part: name for name, (_, parts) in SUBJECTS.items() for part in parts}

@@ -49,8 +49,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100)),
-                ('report', models.CharField(choices=[('energy', 'energy'), ('availability', 'availability'), ('faults', 'faults')], default='energy', max_length=20)),
-                ('group_by', models.CharField(choices=[('site', 'site'), ('charger', 'charger'), ('port', 'port'), ('id_tag', 'id_tag'), ('day', 'day'), ('month', 'month')], default='site', max_length=10)),
+                ('report', models.CharField(choices=[('energy', 'energy'), ('sessions', 'sessions'), ('commands', 'commands'), ('availability', 'availability'), ('faults', 'faults')], default='energy', max_length=20)),
+                ('group_by', models.CharField(choices=[('site', 'site'), ('charger', 'charger'), ('port', 'port'), ('id_tag', 'id_tag'), ('action', 'action'), ('day', 'day'), ('month', 'month')], default='site', max_length=10)),
                 ('every', models.CharField(choices=[('daily', 'daily'), ('weekly', 'weekly'), ('monthly', 'monthly')], default='monthly', max_length=10)),
                 ('format', models.CharField(choices=[('csv', 'csv'), ('xlsx', 'xlsx'), ('pdf', 'pdf')], default='pdf', max_length=4)),
                 ('language', models.CharField(choices=[('en', 'English'), ('de', 'Deutsch')], default='en', max_length=10)),

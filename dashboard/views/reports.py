@@ -2,22 +2,27 @@
 
 from datetime import date
 
+from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.utils.formats import date_format
 
 from chargers.services import access
 from dashboard import report_files, report_tables
-from dashboard.report_tables import GROUPS, GROUPS_OF, TITLES, Choice
+from dashboard.report_tables import GROUPS, GROUPS_OF, PERMISSIONS, TITLES, Choice
 from dashboard.views.base import Page, without_empty
+from transactions.services.reports import DAY, MONTH, Part
 
-MAX_ROWS = 500  # on the page; files have all
+ROWS_OF_PAGE = 100
 MAX_BARS = 20  # of groups that are no days or months
+MAX_DAYS = 366  # of a period
 CHART_HEIGHT, BAR_WIDTH = 100, 10
 
 
 class Reports(Page):
-    permission_required = "transactions.view_transaction"
     template_name = "dashboard/reports.html"
+
+    def get_permission_required(self):
+        return (PERMISSIONS[self.choice().report],)
 
     def choice(self):
         """Return the `Choice` of the query; what is not valid is replaced by the default."""
@@ -32,25 +37,39 @@ class Reports(Page):
         )
 
     def get_context_data(self, **kwargs):
-        choice = self.choice()
-        table = report_tables.table_of(self.request.user, choice)
-        sites = access.sites(self.request.user).order_by("name")
+        choice, user = self.choice(), self.request.user
+        table, page = self._paged(choice)
+        sites = access.sites(user).order_by("name")
         periods = report_tables.periods()
+        asked = without_empty(self.request.GET)
+        asked.pop("page", None)
         return super().get_context_data(**kwargs) | {
             "choice": choice,
             "table": table,
-            "rows": table.rows[:MAX_ROWS],
-            "more_rows": max(0, len(table.rows) - MAX_ROWS),
+            "page": page,
             "charted": _bars(table, choice),
             "groups": {group: GROUPS[group] for group in GROUPS_OF[choice.report]},
-            "titles": TITLES,
+            "titles": {name: title for name, title in TITLES.items() if user.has_perm(PERMISSIONS[name])},
             "chart_height": CHART_HEIGHT,
             "sites": [(str(pk), name) for pk, name in sites.values_list("pk", "name")],
             "periods": [(period, _named(period)) for period in dict.fromkeys([choice.period, *periods])],
             "former": (former := report_tables.before(choice.period), _named(former)),
-            "asked": without_empty(self.request.GET).urlencode(),
+            "asked": asked.urlencode(),
             "kinds": report_files.TYPES,
         }
+
+    def _paged(self, choice):
+        """Return the table with the rows of the page that `?page=` names, and this page; the last for a greater."""
+        text = self.request.GET.get("page", "1")
+        number = max(1, int(text)) if text.isdecimal() and len(text) < 10 else 1
+        largest = MAX_DAYS if choice.group_by in (DAY, MONTH) else MAX_BARS
+        while True:
+            part = Part((number - 1) * ROWS_OF_PAGE, ROWS_OF_PAGE, largest)
+            table = report_tables.table_of(self.request.user, choice, part)
+            page = Paginator(range(table.count), ROWS_OF_PAGE).get_page(number)
+            if page.number >= number:
+                return table, page
+            number = page.number
 
 
 class ReportFile(Reports):
@@ -73,21 +92,15 @@ def _named(period):
 
 def _bars(table, choice):
     """Return the bars of the charted column: (name, value as text, x, y, height) in units of the chart."""
-    if table.charted is None or not table.rows:
+    if table.charted is None or not table.largest:
         return []
-    rows = table.rows if choice.group_by in ("day", "month") else _largest(table)
-    most = max((row[table.charted] or 0 for row in rows), default=0) or 1
+    rows = sorted(table.largest, key=lambda row: row[0]) if choice.group_by in (DAY, MONTH) else table.largest
+    column = table.columns[table.charted]
+    whole = 100 if column.kind == report_tables.PERCENT else max(row[table.charted] or 0 for row in rows) or 1
     bars = []
     for number, row in enumerate(rows):
-        height = CHART_HEIGHT * (row[table.charted] or 0) / most
-        texts = report_tables.shown(report_tables.TEXT, row[0]), _shown(table, row)
+        value = row[table.charted]
+        height = CHART_HEIGHT * (value or 0) / whole
+        texts = report_tables.shown(report_tables.TEXT, row[0]), report_tables.shown(column.kind, value)
         bars.append((*texts, f"{number * BAR_WIDTH + 1}", f"{CHART_HEIGHT - height:.2f}", f"{height:.2f}"))
-    return {"bars": bars, "width": f"{len(bars) * BAR_WIDTH}", "label": table.columns[table.charted].label}
-
-
-def _largest(table):
-    return sorted(table.rows, key=lambda row: -(row[table.charted] or 0))[:MAX_BARS]
-
-
-def _shown(table, row):
-    return report_tables.shown(table.columns[table.charted].kind, row[table.charted])
+    return {"bars": bars, "width": f"{len(bars) * BAR_WIDTH}", "label": column.label}

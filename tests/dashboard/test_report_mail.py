@@ -74,7 +74,7 @@ def test_the_report_of_the_last_month_is_sent_as_a_file(inbox):
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "pdf"])
-@pytest.mark.parametrize("report", ["energy", "availability", "faults"])
+@pytest.mark.parametrize("report", ["energy", "sessions", "commands", "availability", "faults"])
 def test_every_report_is_sent_in_every_format(inbox, report, kind):
     a_subscription(report=report, format=kind, group_by="port")
     assert report_mail.send_due(NOVEMBER) == 1

@@ -2,23 +2,25 @@
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import openpyxl
 import pypdf
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chargers.models import Site
+from chargers.models import Charger, Site
 from dashboard import report_tables
 from dashboard.report_tables import bounds_of
-from tests.support.builders import a_charger
+from tests.support.builders import a_charger, a_command
 from tests.support.dashboard import a_user
 from tests.support.sessions import a_port, a_session, a_site, status
-from transactions.models import Tariff
+from transactions.models import DayTotal, MonthTotal, Tariff
 from transactions.services import outages
+from transactions.services.reports import Part
 
 pytestmark = pytest.mark.django_db
 OCTOBER = {"period": "2025-10", "group_by": "day"}
@@ -103,6 +105,57 @@ def test_availability_and_faults_are_on_the_page_and_in_files(api, report):
         for kind in ("csv", "xlsx", "pdf"):
             assert len(file(api, kind, report=report, period="2025-10", group_by=group_by)) > 50
     assert "Nothing in this period." in page(api, report=report, period="2024")
+
+
+@pytest.mark.parametrize("report", ["sessions", "commands"])
+def test_success_is_on_the_page_and_in_files(api, sessions, report):
+    for outcome in ("answered", "timed_out"):
+        a_command(
+            sessions, "Reset", state="finished", outcome=outcome, response={"status": "Accepted"},
+            created_at=datetime(2025, 10, 3, 12, tzinfo=UTC),
+        )  # fmt: skip
+    for group_by in ("site", "charger", "month", "action" if report == "commands" else "id_tag"):
+        query = {"report": report, "period": "2025-10", "group_by": group_by}
+        text = page(api, **query)
+        assert ("50.00 %" if report == "commands" else "75.00 %") in text
+        assert "<rect" in text
+        for kind in ("csv", "xlsx", "pdf"):
+            assert len(file(api, kind, **query)) > 50
+    assert "Nothing in this period." in page(api, report="commands", period="2024")
+
+
+def test_the_report_of_commands_needs_the_permission_to_view_commands(client, sessions):
+    a_user(client, "view_transaction", group_of=[sessions])
+    assert "report=commands" not in page(client)
+    assert client.get("/reports/", {"report": "commands"}).status_code == 403
+    assert client.get("/reports/report.csv", {"report": "commands"}).status_code == 403
+
+
+def test_a_page_has_a_hundred_rows_and_the_sum_of_all(api):
+    """What is built does not grow with the number of chargers and tags; the files have all."""
+    site = a_site()
+    day, month = DayTotal(day=date(2025, 10, 2)), MonthTotal(month=date(2025, 10, 1))
+    counts = {"currency": "", "sessions": 1, "charged": 1, "succeeded": 1, "without_energy": 0, "energy_wh": 1000}
+    counts |= {"duration_s": 60, "cost": 0}
+    chargers = Charger.objects.bulk_create(Charger(identity=f"C{n:04}", site=site) for n in range(250))
+    for one in (day, month):
+        rows = [{"charger": c, **({"id_tag": f"T{c.identity}"} if one is day else {})} for c in chargers]
+        moment = {"day": one.day} if one is day else {"month": one.month}
+        type(one).objects.bulk_create(type(one)(**row, **moment, **counts) for row in rows)
+    for group_by, first in (("charger", "C0"), ("id_tag", "TC0")):
+        query = {"period": "2025-10", "group_by": group_by}
+        with CaptureQueriesContext(connection) as captured:
+            text = page(api, **query)
+        assert len(captured) <= 12
+        assert (f"{first}099" in text, f"{first}100" in text, "250.00 kWh" in text) == (True, False, True)
+        assert text.count("<rect") == 20
+        assert "1–100 of 250" in text
+        assert f"{first}249" in page(api, **query, page=3)
+        assert f"{first}249" in page(api, **query, page=999)
+        assert len(file(api, "csv", **query).splitlines()) == 251
+        part = Part(100, 100, 20)
+        table = report_tables.table_of(User.objects.create_superuser(group_by), report_tables.Choice(**query), part)
+        assert (len(table.rows), len(table.largest), table.count) == (100, 20, 250)
 
 
 def test_a_formula_in_a_name_is_a_text(api, sessions):

@@ -92,6 +92,26 @@ def test_without_days_it_is_the_present_month(api):
     assert (found["group_by"], found["from"], found["to"]) == ("site", f"{today:%Y-%m}-01", str(today))
 
 
+def test_the_success_of_sessions(api):
+    charger = a_charger("A")
+    reasons = ("", "Local", "Remote", "EVDisconnected", "PowerLoss", "EmergencyStop")
+    for hour, reason in enumerate(reasons, 10):
+        session = a_session(charger, f"2025-10-02T{hour}:00:00Z")
+        Transaction.objects.filter(pk=session.pk).update(stop_reason=reason)
+    a_session(charger, "2025-10-02T20:00:00Z", 0)
+    a_session(charger, "2025-10-03T12:00:00Z", None)
+    Transaction.objects.get(pk=a_transaction(charger, timestamp="2025-10-04T12:00:00Z").pk).close("ann")
+    answer = api.get("/api/ocpp/reports/sessions/", {"group_by": "day", **OCTOBER})
+    assert answer.status_code == 200, answer.content
+    first, *_ = answer.json()["results"]
+    assert first == {
+        "day": "2025-10-02", "sessions": 7, "sessions_succeeded": 4, "sessions_interrupted": 2, "failed_starts": 1,
+        "sessions_without_energy": 0, "success_percent": "57.14",
+    }  # fmt: skip
+    totals = answer.json()["totals"]
+    assert (totals["sessions"], totals["sessions_without_energy"], totals["success_percent"]) == (9, 2, "44.44")
+
+
 @pytest.mark.parametrize("query", [{"from": "2025-10-02", "to": "2025-10-01"}, {"from": "x"}, {"group_by": "week"}])
 def test_an_invalid_selection_is_refused(api, query):
     assert api.get(REPORT, query).status_code == 400
@@ -148,7 +168,7 @@ def test_every_change_of_a_session_is_counted(api):
 def test_a_session_under_way_and_a_note_are_not_noted():
     charger = a_charger()
     session = a_session(charger, "2025-10-02T12:00:00Z")
-    day_totals.update()
+    day_totals.SESSIONS.update()
     reading = {"timestamp": "2025-10-03T12:05:00Z", "sampledValue": [{"value": "1500"}]}
     under_way = a_transaction(charger, timestamp="2025-10-03T12:00:00Z")
     tell(charger, "MeterValues", connectorId=1, transactionId=under_way.pk, meterValue=[reading])
@@ -187,7 +207,7 @@ def expected(group):
 
 
 def stored():
-    sums = ("charger", "currency", "sessions", "energy_wh", "duration_s", "cost")
+    sums = ("charger", "currency", "sessions", "succeeded", "energy_wh", "duration_s", "cost")
     days, months = (
         DayTotal.objects.values_list("day", "id_tag", *sums),
         MonthTotal.objects.values_list("month", *sums),
@@ -245,7 +265,7 @@ def test_totals_equal_the_sum_of_the_sessions(api, settings, seed):
             case 2:
                 session.delete()
             case 3:
-                day_totals.update()
+                day_totals.SESSIONS.update()
             case 4:
                 a_transaction(session.charger, timestamp=start.isoformat(), idTag="X").close("ann")
     for group_by, group in GROUPS.items():
@@ -260,7 +280,7 @@ def test_totals_equal_the_sum_of_the_sessions(api, settings, seed):
     out = StringIO()
     call_command("rebuild_reports", stdout=out, stderr=out)
     assert incremental == stored()
-    assert "8 of 8 chargers" in out.getvalue()
+    assert "sessions of 8 of 8 chargers" in out.getvalue()
 
 
 def test_the_first_and_the_last_dates_do_not_stop_the_computation(api):
@@ -277,7 +297,7 @@ def test_the_number_of_queries_does_not_depend_on_the_sessions(api, group_by):
     for name in ("A", "B"):
         for n in range(3):
             a_session(a_charger(f"{name}{n}", site=a_site(f"{name}{n}")), "2025-10-02T12:00:00Z", tag=f"{name}{n}")
-        day_totals.update()
+        day_totals.SESSIONS.update()
         with CaptureQueriesContext(connection) as captured:
             report(api, group_by=group_by, **OCTOBER)
         counts.append(len(captured))

@@ -82,19 +82,24 @@ class TotalsSerializer(serializers.Serializer):
         }
 
 
-class EnergyLineSerializer(TotalsSerializer):
-    """Which of the first members it has depends on `group_by`."""
+class KeySerializer(serializers.Serializer):
+    """A line of a report. Which of its first members it has depends on `group_by`."""
 
     site = serializers.IntegerField(required=False, allow_null=True)
     site_name = serializers.CharField(required=False, allow_null=True)
     charger_id = serializers.CharField(required=False)
-    id_tag = serializers.CharField(required=False)
     day = serializers.DateField(required=False)
     month = serializers.CharField(required=False, help_text="Such as 2026-10.")
 
     def to_representation(self, line: Any) -> dict[str, Any]:
         key = {name: value.isoformat() if isinstance(value, date) else value for name, value in line.key.items()}
         return key | super().to_representation(line.totals)
+
+
+class EnergyLineSerializer(KeySerializer, TotalsSerializer):
+    """Which of the first members it has depends on `group_by`."""
+
+    id_tag = serializers.CharField(required=False)
 
 
 class ReportOfPeriod(serializers.Serializer):
@@ -131,6 +136,58 @@ class EnergyReport(APIView):
     def get(self, request: Request) -> Response:
         found = reports.energy(**selected(request, EnergyQuery))
         return Response(EnergyReportSerializer(found).data)
+
+
+# --- success of sessions ---------------------------------------------------------------------
+
+
+class SuccessSerializer(serializers.Serializer):
+    """Counts of sessions that have ended. Each is one of the four in the middle."""
+
+    sessions = serializers.IntegerField()
+    sessions_succeeded = serializers.IntegerField(help_text="With energy, and ended for a usual reason.")
+    sessions_interrupted = serializers.IntegerField(help_text="With energy, and ended for another reason.")
+    failed_starts = serializers.IntegerField(help_text="Without any energy.")
+    sessions_without_energy = serializers.IntegerField(help_text="Whose energy is unknown.")
+    success_percent = serializers.DecimalField(max_digits=5, decimal_places=2, allow_null=True)
+
+    def to_representation(self, totals: Any) -> dict[str, Any]:
+        """Return the members, as that of `TotalsSerializer` does."""
+        share = totals.success_percent
+        return {
+            "sessions": totals.sessions,
+            "sessions_succeeded": totals.succeeded,
+            "sessions_interrupted": totals.interrupted,
+            "failed_starts": totals.failed_starts,
+            "sessions_without_energy": totals.without_energy,
+            "success_percent": None if share is None else str(share),
+        }
+
+
+class SuccessLineSerializer(KeySerializer, SuccessSerializer):
+    """Which of the first members it has depends on `group_by`."""
+
+    id_tag = serializers.CharField(required=False)
+
+
+class SessionsReportSerializer(ReportOfPeriod):
+    """`is_complete` as in the report of energy."""
+
+    is_complete = serializers.BooleanField()
+    results = SuccessLineSerializer(source="lines", many=True)
+    totals = SuccessSerializer()
+
+
+@takes(EnergyQuery)
+class SessionsReport(APIView):
+    """How many of the sessions that began in a period and have ended succeeded; groups as in the energy report."""
+
+    permission_classes = VIEW
+
+    @extend_schema(responses=SessionsReportSerializer, parameters=[EnergyQuery])
+    def get(self, request: Request) -> Response:
+        found = reports.success(**selected(request, EnergyQuery))
+        return Response(SessionsReportSerializer(found).data)
 
 
 # --- availability ----------------------------------------------------------------------------

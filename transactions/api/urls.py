@@ -17,6 +17,7 @@ urlpatterns = [
     path("id-tags/export.csv", views.IdTagExport.as_view()),
     path("", include(router.urls)),
     path("reports/energy/", reports.EnergyReport.as_view()),
+    path("reports/sessions/", reports.SessionsReport.as_view()),
     path("reports/availability/", reports.AvailabilityReport.as_view()),
     path("reports/faults/", reports.FaultReport.as_view()),
     path("transactions/", views.TransactionList.as_view()),

@@ -10,7 +10,7 @@ from chargers.models import Charger
 # zone is looked up: the local day is the same one, the one before or the one after.
 _COLUMNS = (
     *("charger_id", "start_time", "id_tag", "id_token_type", "stop_time", "corrected_stop_time"),
-    *("energy_wh", "total_cost", "currency", "stop_received_at", "closed_at"),
+    *("energy_wh", "total_cost", "currency", "stop_reason", "stop_received_at", "closed_at"),
 )
 
 
@@ -76,6 +76,7 @@ class Sums(models.Model):
     currency = models.CharField(max_length=3, help_text="Empty for sessions without a cost.")
     sessions = models.PositiveIntegerField()
     charged = models.PositiveIntegerField(help_text="Sessions with an energy above 0.")
+    succeeded = models.PositiveIntegerField(help_text="Those of them that ended for a usual reason.")
     without_energy = models.PositiveIntegerField(help_text="Sessions whose energy is unknown.")
     energy_wh = models.BigIntegerField()
     duration_s = models.BigIntegerField()

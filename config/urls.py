@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/ocpp/", include("transactions.api.urls")),
     path("api/ocpp/", include("commands.api.urls")),
     path("api/ocpp/", include("gateway.api")),
+    path("api/ocpp/", include("dashboard.api")),
     path("files/", include("commands.api.views.files")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"]), name="docs"),

@@ -171,6 +171,13 @@ FIELDS = {
     "crontab": gettext_lazy("Crontab"),
 }
 
+# How often reports are sent by mail.
+EVERY = {
+    "daily": gettext_lazy("daily"),
+    "weekly": gettext_lazy("weekly"),
+    "monthly": gettext_lazy("monthly"),
+}
+
 # Fields of the form of an id tag.
 TAGS = {
     "id_tag": gettext_lazy("ID tag"),

@@ -19,6 +19,7 @@ REPORTS = (
 )  # those of `report_tables`, which imports models
 GROUPS = ("site", "charger", "port", "id_tag", "action", "day", "month")
 EVERY = DAILY, WEEKLY, MONTHLY = ("daily", "weekly", "monthly")
+MAX_ADDRESSES = 50
 FORMATS = ("csv", "xlsx", "pdf")
 
 
@@ -66,10 +67,11 @@ def _among(names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def are_addresses(text: str) -> None:
     """Raise `ValidationError` unless each line is the address of a mailbox."""
-    for address in text.split():
+    addresses = text.split()
+    for address in addresses:
         validate_email(address)
-    if not text.split():
-        raise ValidationError("Enter an address in each line.")
+    if not 1 <= len(addresses) <= MAX_ADDRESSES:
+        raise ValidationError(f"Enter 1 to {MAX_ADDRESSES} addresses, one in each line.")
 
 
 class ReportSubscription(models.Model):

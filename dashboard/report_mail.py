@@ -2,20 +2,23 @@
 
 Each is sent at 06:00 of its time zone about the period that has ended: yesterday, last week (from Monday) or last
 month. One that cannot be sent is tried again, later each time, and its subscription shows the reason. It has what is
-within reach of the owner.
+within reach of the owner, who must have the permission to see it on the page.
 """
 
 import logging
 import smtplib
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import translation
 from django.utils.translation import gettext
 
+from chargers.models import Site
+from chargers.services import access
 from dashboard import report_files, report_tables
 from dashboard.models import DAILY, MONTHLY, WEEKLY, ReportSubscription
 
@@ -24,6 +27,49 @@ logger = logging.getLogger(__name__)
 SENT_AT = time(6)
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=5), timedelta(hours=6)
 DAY = timedelta(days=1)
+
+
+def visible(user: Any, rows: QuerySet[ReportSubscription]) -> QuerySet[ReportSubscription]:
+    """Filter `rows` to those of `user`; users who reach every charger see all."""
+    return rows if access.reaches_every_charger(user) else rows.filter(owner=user)
+
+
+def wrong_with(owner: Any, report: str, group_by: str, site: Site | None) -> dict[str, str]:
+    """Return what is wrong with a subscription of `owner`, by the name of the column; {} if it can be sent."""
+    groups = report_tables.GROUPS_OF[report]
+    if not owner.has_perm(report_tables.PERMISSIONS[report]):
+        return {"report": f"This report needs the permission {report_tables.PERMISSIONS[report]}."}
+    if groups and group_by not in groups:
+        return {"group_by": f"This report can be grouped by: {', '.join(groups)}."}
+    if site is not None and not access.sites(owner).filter(pk=site.pk).exists():
+        return {"site": f"{owner} may not see this site."}
+    return {}
+
+
+COLUMNS = ["name", "report", "group_by", "site", "every", "format", "language", "recipients", "is_enabled"]
+
+
+@transaction.atomic
+def store(subscription: ReportSubscription, now: datetime) -> None:
+    """Save a subscription and plan it, if it is new, is enabled again, or has another period.
+
+    If its latest report was not sent, that is tried at once, because the reason may have been mended.
+    """
+    locked = ReportSubscription.objects.select_for_update(of=("self",)).select_related("site")
+    former = locked.filter(pk=subscription.pk).first() if subscription.pk else None
+    if former is None:
+        plan(subscription, now)
+        subscription.save()
+        return
+    planned = ("every", "zone", "is_enabled")
+    if any(getattr(former, name) != getattr(subscription, name) for name in planned):
+        plan(subscription, now)
+        subscription.failures, subscription.error = 0, ""
+    else:
+        subscription.due_at = former.due_at
+        subscription.retry_at = now if former.failures else former.retry_at
+        subscription.failures, subscription.error = former.failures, former.error
+    subscription.save(update_fields=[*COLUMNS, "due_at", "retry_at", "failures", "error"])
 
 
 def plan(subscription: ReportSubscription, after: datetime) -> None:
@@ -59,7 +105,10 @@ def send_due(now: datetime | None = None) -> int:
 
 
 def _try(subscription: ReportSubscription, now: datetime) -> bool:
+    owner = subscription.owner
     try:
+        if not (owner.is_active and owner.has_perm(report_tables.PERMISSIONS[subscription.report])):
+            raise PermissionError(f"{owner} may not see this report any more.")
         message_of(subscription).send()
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("The report %s was not sent: %s", subscription, error)

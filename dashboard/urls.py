@@ -99,6 +99,11 @@ urlpatterns = [
     re_path(r"^reports/report\.(?P<kind>csv|xlsx|pdf)$", reports.ReportFile.as_view(), name="report-file"),
     path("reports/subscriptions/", report_subscriptions.Subscriptions.as_view(), name="report-subscriptions"),
     path(
+        "reports/subscriptions/<int:pk>/",
+        report_subscriptions.EditSubscription.as_view(),
+        name="report-subscription",
+    ),
+    path(
         "reports/subscriptions/<int:pk>/delete/",
         report_subscriptions.DeleteSubscription.as_view(),
         name="delete-report-subscription",

@@ -51,7 +51,7 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "reports": (
         "Energy, success of sessions and commands, availability, outages and faults by site, charger and time.",
-        ("reports", "outages"),
+        ("reports", "report-subscriptions", "outages"),
     ),
     "access": ("API tokens of the user, and the audit log.", ("tokens", "audit")),
 }

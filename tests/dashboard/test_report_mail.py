@@ -127,6 +127,117 @@ def test_the_periods(every, due, first, last):
     assert report_mail.period_before(every, subscription.due_at.date()) == (first, last)
 
 
+def test_a_subscription_is_edited_on_the_page(client, inbox):
+    user = a_user(client, "view_transaction", group_of=[])
+    other, mine = a_subscription(), a_subscription(user, name="Mine", error="451", failures=3)
+    form = {"name": "New", "report": "energy", "group_by": "day", "every": "monthly", "format": "csv", "site": ""}
+    form |= {"language": "de", "recipients": "ann@example.com", "is_enabled": "on"}
+    assert 'value="Mine"' in client.get(f"{PAGE}{mine.pk}/").content.decode()
+    assert client.get(f"{PAGE}{other.pk}/").status_code == 404
+    assert client.post(f"{PAGE}{other.pk}/", form).status_code == 404
+    for wrong in ({"group_by": "port"}, {"report": "commands"}, {"site": a_site("Far").pk}, {"recipients": ""}):
+        assert client.post(f"{PAGE}{mine.pk}/", form | wrong).status_code == 400, wrong
+    assert client.post(f"{PAGE}{mine.pk}/", form).status_code == 302
+    mine.refresh_from_db()
+    assert (mine.name, mine.language, mine.owner, mine.due_at) == ("New", "de", user, NOVEMBER)
+    assert mine.retry_at > datetime.now(UTC) - timedelta(minutes=1)  # what was not sent is tried at once
+    client.post(f"{PAGE}{mine.pk}/", form | {"every": "daily"})
+    mine.refresh_from_db()
+    assert datetime.now(UTC) < mine.due_at <= datetime.now(UTC) + timedelta(days=1, hours=1)
+    assert mine.error == ""
+    client.post(f"{PAGE}{mine.pk}/", {**form, "is_enabled": ""})
+    assert report_mail.send_due(datetime.now(UTC) + timedelta(days=90)) == 1  # that of another user
+
+
+def test_the_form_is_german(api):
+    text = api.get(PAGE, HTTP_ACCEPT_LANGUAGE="de").content.decode()
+    for label in (
+        "Bericht",
+        "Gruppiert nach",
+        "Empfänger",
+        "Format",
+        "Sprache",
+        "monatlich",
+        "Verfügbarkeit",
+        "Alle",
+    ):
+        assert label in text, label
+
+
+REST = "/api/ocpp/report-subscriptions/"
+BODY = {"name": "Boss", "report": "energy", "recipients": ["boss@example.com", "ann@example.com"], "format": "csv"}
+JSON = "application/json"
+
+
+def test_subscriptions_over_rest(client):
+    near = a_site("Near")
+    user = a_user(client, "view_transaction", group_of=[])
+    near.users.add(user)
+    other = a_subscription(name="Other")
+    made = client.post(REST, BODY | {"site": "Near", "group_by": "charger", "every": "weekly"}, JSON)
+    assert made.status_code == 201, made.content
+    shown = made.json()
+    assert (shown["owner"], shown["site"], shown["recipients"]) == (user.username, near.pk, BODY["recipients"])
+    assert datetime.fromisoformat(shown["due_at"]) > datetime.now(UTC)
+    assert [row["name"] for row in client.get(REST).json()["results"]] == ["Boss"]
+    one = f"{REST}{shown['id']}/"
+    changed = client.patch(one, {"recipients": ["eve@example.com"], "every": "daily", "site": None}, JSON).json()
+    assert (changed["recipients"], changed["site"], changed["group_by"]) == (["eve@example.com"], None, "charger")
+    assert client.put(one, BODY, JSON).status_code == 200
+    for method in (client.get, client.delete):
+        assert method(f"{REST}{other.pk}/").status_code == 404
+    assert client.patch(f"{REST}{other.pk}/", {"name": "x"}, JSON).status_code == 404
+    assert client.delete(one).status_code == 204
+    user.user_permissions.clear()
+    assert client.get(REST).status_code == client.post(REST, BODY, JSON).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"recipients": []}, "recipients"),
+        ({"recipients": ["nobody"]}, "recipients"),
+        ({"report": "commands"}, "report"),
+        ({"group_by": "port"}, "group_by"),
+        ({"report": "availability", "group_by": "id_tag"}, "group_by"),
+        ({"site": "Far"}, "site"),
+        ({"every": "hourly"}, "every"),
+        ({"owner": "root"}, "owner"),
+        ({"typo": 1}, "typo"),
+    ],
+)
+def test_an_invalid_subscription_is_refused(client, wrong, field):
+    a_site("Far")
+    a_user(client, "view_transaction", group_of=[])
+    answer = client.post(REST, BODY | wrong, JSON)
+    if field == "owner":  # read only
+        assert answer.json()["owner"] != "root"
+        return
+    assert answer.status_code == 400, answer.content
+    assert any(name.startswith(field) for name in answer.json()["fields"]), answer.content
+
+
+def test_those_who_reach_every_charger_change_the_subscriptions_of_others(client, api):
+    near, far = a_site("Near"), a_site("Far")
+    user = a_user(client, "view_transaction", group_of=[])
+    near.users.add(user)
+    theirs = a_subscription(user)
+    assert api.patch(f"{REST}{theirs.pk}/", {"site": near.pk}, JSON).status_code == 200
+    refused = api.patch(f"{REST}{theirs.pk}/", {"site": far.pk}, JSON)  # the report has the reach of its owner
+    assert refused.status_code == 400, refused.content
+    assert api.get(f"{REST}{theirs.pk}/").json()["owner"] == user.username
+
+
+def test_nothing_is_sent_for_an_owner_without_the_permission(client, inbox):
+    user = a_user(client, "view_transaction", group_of=[])
+    subscription = a_subscription(user)
+    user.user_permissions.clear()
+    assert report_mail.send_due(NOVEMBER) == 0
+    subscription.refresh_from_db()
+    assert "may not see this report" in subscription.error
+    assert inbox.mails == []
+
+
 def test_a_subscription_is_made_listed_and_deleted_on_the_page(client):
     user = a_user(client, "view_transaction", group_of=[])
     other = a_subscription()

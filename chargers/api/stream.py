@@ -45,15 +45,23 @@ async def stream(user: Any, filters: Mapping[str, str], after: int | None) -> As
                 if received is None:
                     yield b": still here\n\n"
                 for event in received or ():
-                    if after is not None and event["id"] == after:
-                        continue  # the client has read it from the table before it was published
-                    if event["kind"] in KINDS and (reachable is None or event["charger"] in reachable):
+                    if _is_for(event, after, reachable):
                         event["charger_id"] = event["charger_id"] or await _name(event["charger"], names)
                         is_there = event["charger_id"] or event["charger"] is None
                         if is_there and all(event[name] == value for name, value in filters.items()):
                             yield _as_text(event)
     except (Ended, RedisError):
         return  # the client reconnects with the id of the last event that it received
+
+
+def _is_for(event: JSON, after: int | None, reachable: set[int] | None) -> bool:
+    """Whether a client may have a published event, and has not read it from the table before it was published.
+
+    Messages for pages alone, of other kinds, have no id.
+    """
+    if event["kind"] not in KINDS or (after is not None and event["id"] == after):
+        return False
+    return reachable is None or event["charger"] in reachable
 
 
 async def _missed(user: Any, filters: Mapping[str, str], after: int) -> AsyncIterator[JSON]:

@@ -68,6 +68,24 @@ def test_the_event_that_the_client_names_is_not_sent_again_when_it_is_published_
             assert next(reply)["id"] is None
 
 
+def test_messages_for_pages_do_not_end_a_stream_that_resumes(live):
+    """They have neither an id nor the id of the charger, see `events.notify_live`."""
+    with live.charger(charger_id := an_id()):
+        path = f"/api/ocpp/events/?charger_id={charger_id}"
+        (online,) = eventually(lambda: live.get(path)["results"])
+        for_pages = {"kind": "command", "at": online["at"], "charger": 0, "body": {}}
+        published = [for_pages, online | {"charger": 0, "id": None}]
+
+        def publish():
+            for _ in range(50):  # because nothing shows when the stream listens
+                Redis.from_url(live.stack.env["REDIS_URL"]).publish(CHANNEL, json.dumps(published))
+                time.sleep(0.1)
+
+        with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(online["id"])}) as reply:
+            threading.Thread(target=publish, daemon=True).start()
+            assert [next(reply)["id"] for _ in range(3)] == [None] * 3
+
+
 def test_a_finished_command_is_streamed(live):
     charger_id = an_id()
     with (

@@ -18,6 +18,7 @@ class ChargersConfig(AppConfig):
         audit.watch(Charger, "identity", *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")
         place = ["name", "address", "latitude", "longitude", "time_zone", "contacts", "power_limit_w"]
+        place += ["offline_minutes"]
         audit.watch(Site, *place, "users", "roles")
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")

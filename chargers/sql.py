@@ -242,8 +242,9 @@ WHERE (n.status = 'Faulted' OR n.error_code NOT IN ('', 'NoError'))
 
 OFFLINE_CHARGERS = """
 SELECT c.id::text, c.id, NULL::int, NULL::int, 'critical', '', '', '', c.disconnected_at
-FROM chargers_charger c
-WHERE c.disconnected_at >= c.connected_at AND c.disconnected_at < now() - %(minutes)s::int * interval '1 minute'
+FROM chargers_charger c LEFT JOIN chargers_site s ON s.id = c.site_id
+WHERE c.disconnected_at >= c.connected_at
+    AND c.disconnected_at < now() - coalesce(s.offline_minutes, %(minutes)s::int) * interval '1 minute'
 """
 
 SILENT_CHARGERS = """

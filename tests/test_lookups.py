@@ -92,7 +92,9 @@ HARMLESS = {
         "reference seq_no generated_at received_at digest"
     ),
     "chargers.datatransfer": "id charger vendor_id message_id data status answered_data call_id received_at",
-    "chargers.site": ("id name address latitude longitude time_zone contacts power_limit_w created_at"),
+    "chargers.site": (
+        "id name address latitude longitude time_zone contacts power_limit_w offline_minutes created_at"
+    ),
     "chargers.site_users": "id site user",
     "chargers.site_roles": "id site group",
     "chargers.chargergroup_chargers": "id chargergroup charger",

@@ -127,7 +127,7 @@ class IncidentFilter(OfCharger):
 class SiteFilter(AsSent):
     class Meta:
         model = Site
-        fields = ["id", "name", "address", "latitude", "longitude", "contacts", "power_limit_w"]
+        fields = ["id", "name", "address", "latitude", "longitude", "contacts", "power_limit_w", "offline_minutes"]
 
 
 class RefusalFilter(AsSent):

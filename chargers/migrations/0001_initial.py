@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 ('time_zone', timezone_field.fields.TimeZoneField(default=chargers.models.sites.default_zone, help_text='An IANA name, such as Europe/Berlin.')),
                 ('contacts', models.TextField(blank=True, help_text='Names, telephone numbers and addresses, one in each line.')),
                 ('power_limit_w', models.PositiveIntegerField(blank=True, help_text='Power of its grid connection in W. Empty: unknown.', null=True, verbose_name='power limit')),
+                ('offline_minutes', models.PositiveIntegerField(blank=True, help_text='Minutes without a connection after which a charger is an incident. Empty: OCPP_OFFLINE_MINUTES.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(43200)])),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('roles', models.ManyToManyField(blank=True, related_name='sites', to='auth.group')),
                 ('users', models.ManyToManyField(blank=True, related_name='sites', to=settings.AUTH_USER_MODEL)),

@@ -46,6 +46,12 @@ class Site(models.Model):
     power_limit_w = models.PositiveIntegerField(
         "power limit", null=True, blank=True, help_text="Power of its grid connection in W. Empty: unknown."
     )
+    offline_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(43_200)],
+        help_text="Minutes without a connection after which a charger is an incident. Empty: OCPP_OFFLINE_MINUTES.",
+    )
     users = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="sites", blank=True)
     roles = models.ManyToManyField("auth.Group", related_name="sites", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from django.db import transaction
 
-from chargers.models import Charger, Refusal
+from chargers.models import Charger, Refusal, Site
 from chargers.services import access, refusals
 from core.http.errors import Conflict
 
@@ -28,6 +28,18 @@ class Attempts(NamedTuple):
     similar: list[Refusal]
     unnamed: list[Refusal]
     mistaken: list[Charger]
+
+
+def may_add(user: Any) -> bool:
+    """Return whether `user`, who has the permission to add chargers, may add one at some site, or at none."""
+    return access.reaches_every_charger(user) or access.sites(user).exists()
+
+
+def may_add_at(user: Any, site: Site | None) -> bool:
+    """Return whether `user` may add a charger at `site`; without a site, only users who reach every charger may."""
+    if access.reaches_every_charger(user):
+        return True
+    return site is not None and access.sites(user).filter(pk=site.pk).exists()
 
 
 @transaction.atomic

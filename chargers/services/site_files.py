@@ -19,12 +19,13 @@ from chargers.services.sites import put
 from core.http.downloads import text_of_cell
 
 REQUIRED = ("charger_id", "site")
-DETAILS = ("address", "latitude", "longitude", "time_zone", "power_limit_w")
+DETAILS = ("address", "latitude", "longitude", "time_zone", "power_limit_w", "offline_minutes")
 COLUMNS = (*REQUIRED, *DETAILS)
 MAX_LINES = 20_000
 MAX_BYTES = 4 * 2**20
 DEGREES = re.compile(r"-?[0-9]{1,3}([.,][0-9]{1,15})?")
 WATTS = re.compile(r"[0-9]{1,10}")
+MINUTES = re.compile(r"[0-9]{1,6}")
 NOT_UTF8 = "The file is not UTF-8 text. Save it as CSV UTF-8 in the spreadsheet program."
 
 
@@ -116,7 +117,15 @@ def _row(charger_id: str, site: Site | None) -> list[Any]:
     if site is None:
         return [charger_id, "", *([""] * len(DETAILS))]
     position = [site.latitude, site.longitude]
-    return [charger_id, site.name, site.address, *position, str(site.time_zone), site.power_limit_w]
+    return [
+        charger_id,
+        site.name,
+        site.address,
+        *position,
+        str(site.time_zone),
+        site.power_limit_w,
+        site.offline_minutes,
+    ]
 
 
 def _lines(data: bytes, problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -245,6 +254,10 @@ def _value(column: str, text: str) -> Any:
     if column == "power_limit_w":
         if not WATTS.fullmatch(text):
             raise ValidationError("Enter watts as a whole number.")
+        return int(text)
+    if column == "offline_minutes":
+        if not MINUTES.fullmatch(text):
+            raise ValidationError("Enter minutes as a whole number.")
         return int(text)
     if column == "time_zone":
         try:

@@ -60,7 +60,7 @@ class Fleet(Listing):
             "no_site": fleet.NO_SITE,
             "by_site": self.by_site,
             "refused": 0 if self.is_live else refusals.visible(user).count(),
-            "may_add": user.has_perm("chargers.add_charger") and refusals.may_add(user),
+            "may_add": user.has_perm("chargers.add_charger") and (reaches_all or bool(names)),
             "states": fleet.STATES,
             "reaches_all": reaches_all,
             "state": self.request.GET.get("state", ""),

@@ -10,7 +10,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext, gettext_lazy
 
 from chargers.models import SECURITY_PROFILES, Charger
-from chargers.services import access, onboarding, refusals
+from chargers.services import access, onboarding
 from core.http.errors import Conflict
 from dashboard.sentences import translated
 from dashboard.templatetags.dashboard import charger_url
@@ -58,8 +58,10 @@ class AddCharger(Page):
     template_name = "dashboard/add_charger.html"
 
     def dispatch(self, request, *args, **kwargs):
-        if request.user.is_authenticated and self.has_permission() and not refusals.may_add(request.user):
-            raise PermissionDenied(gettext("Only users with access to all chargers can add a charger."))
+        if request.user.is_authenticated and self.has_permission() and not onboarding.may_add(request.user):
+            raise PermissionDenied(
+                gettext("Only users with access to all chargers, or to a site, can add a charger.")
+            )
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, values=None, error="", **kwargs):
@@ -67,18 +69,23 @@ class AddCharger(Page):
         usual = {
             "security_profile": "2" if self.request.is_secure() else "1",
             "charger_id": query.get("charger_id", ""),
+            "site": query.get("site", ""),
         }
         return super().get_context_data(**kwargs) | {
             "values": values or usual,
             "profiles": PROFILES,
             "sites": access.sites(self.request.user),
+            "needs_site": not access.reaches_every_charger(self.request.user),
             "error": error,
         }
 
     def post(self, request):
         values = form_values(request)
+        columns = self._columns(values)
+        if not onboarding.may_add_at(request.user, columns["site"]):
+            return self.render_to_response(self.get_context_data(values, gettext("Select a site.")), status=400)
         try:
-            charger, key = onboarding.add(values.get("charger_id", ""), **self._columns(values))
+            charger, key = onboarding.add(values.get("charger_id", ""), **columns)
         except Conflict as conflict:
             context = self.get_context_data(values, translated(str(conflict.detail)))
             return self.render_to_response(context, status=409)

@@ -146,7 +146,16 @@ class SiteForm(forms.ModelForm):
 
     class Meta:
         model = Site
-        fields = ("name", "address", "latitude", "longitude", "time_zone", "contacts", "power_limit_w")
+        fields = (
+            "name",
+            "address",
+            "latitude",
+            "longitude",
+            "time_zone",
+            "contacts",
+            "power_limit_w",
+            "offline_minutes",
+        )
         labels = {
             "name": gettext_lazy("Name"),
             "address": gettext_lazy("Address"),
@@ -155,6 +164,7 @@ class SiteForm(forms.ModelForm):
             "time_zone": gettext_lazy("Time zone"),
             "contacts": gettext_lazy("Contacts"),
             "power_limit_w": gettext_lazy("Power limit (W)"),
+            "offline_minutes": gettext_lazy("Offline (minutes)"),
         }
         help_texts = {
             "latitude": gettext_lazy("Degrees, north is positive. Or select the place on the map."),
@@ -162,6 +172,9 @@ class SiteForm(forms.ModelForm):
             "time_zone": gettext_lazy("Days, months and schedules of its chargers use it."),
             "contacts": gettext_lazy("One in each line."),
             "power_limit_w": gettext_lazy("Power of its grid connection."),
+            "offline_minutes": gettext_lazy(
+                "After which a charger without a connection is an incident. Empty: as usual."
+            ),
         }
         widgets = {
             "address": forms.Textarea(attrs={"rows": 3}),

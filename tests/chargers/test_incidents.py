@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chargers import error_codes
 from chargers.error_codes import explain
-from chargers.models import Charger, Connector, Event, Incident, IncidentEntry, Refusal
+from chargers.models import Charger, Connector, Event, Incident, IncidentEntry, Refusal, Site
 from chargers.models.incidents import KINDS
 from chargers.services import findings, incidents
 from chargers.services.incidents import Span
@@ -144,6 +144,17 @@ def test_a_charger_is_offline_after_the_minutes_of_the_setting(settings):
     later(incidents.SETTLING_S)
     run("offline")
     assert the_incident().state == "closed"
+
+
+def test_a_charger_is_offline_after_the_minutes_of_its_site(settings):
+    settings.OCPP_OFFLINE_MINUTES = 10
+    now = datetime.now(UTC)
+    for name, minutes, ago in (("patient", 60, 59), ("gone", 60, 61), ("strict", 2, 3), ("usual", None, 9)):
+        site = Site.objects.create(name=name, offline_minutes=minutes)
+        ended = now - timedelta(minutes=ago)
+        a_charger(name, site=site, connected_at=now - timedelta(days=1), disconnected_at=ended)
+    run("offline")
+    assert set(Incident.objects.values_list("charger__identity", flat=True)) == {"gone", "strict"}
 
 
 def test_a_charger_that_is_connected_and_sends_nothing_is_silent(settings):

@@ -36,8 +36,8 @@ def test_sites_are_created_changed_and_their_chargers_moved():
     a_charger("A", site=former)
     a_charger("B")
     plan = read(
-        "charger_id,site,address,latitude,longitude,time_zone,power_limit_w\r\n"
-        'A,Depot,"Chausseestraße 1\nBerlin",52.5320004,13.38,Europe/Berlin,44000\r\n'
+        "charger_id,site,address,latitude,longitude,time_zone,power_limit_w,offline_minutes\r\n"
+        'A,Depot,"Chausseestraße 1\nBerlin",52.5320004,13.38,Europe/Berlin,44000,30\r\n'
         "B,Depot,,,,,\r\n"
         "\r\n"
         ",Former,New street,,,,\r\n"
@@ -50,7 +50,7 @@ def test_sites_are_created_changed_and_their_chargers_moved():
         Decimal("52.532000"),
         44000,
     )
-    assert depot.time_zone == ZoneInfo("Europe/Berlin")
+    assert (depot.time_zone, depot.offline_minutes) == (ZoneInfo("Europe/Berlin"), 30)
     assert sorted(depot.chargers.values_list("identity", flat=True)) == ["A", "B"]
     assert Site.objects.get(name="Former").address == "New street"
     moved = AuditEntry.objects.filter(kind="charger", action="changed").values_list("name", "before", "after")
@@ -79,7 +79,7 @@ def test_delimiters_and_byte_order_marks_of_spreadsheets_are_read(delimiter, enc
     assert (site.name, site.latitude, site.longitude) == ("Köln", Decimal("50.9"), Decimal("6.9"))
 
 
-HEAD = "charger_id,site,address,latitude,longitude,time_zone,power_limit_w\n"
+HEAD = "charger_id,site,address,latitude,longitude,time_zone,power_limit_w,offline_minutes\n"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,8 @@ HEAD = "charger_id,site,address,latitude,longitude,time_zone,power_limit_w\n"
         (HEAD + "A,Depot,,,,Mars/Olympus,\n", [(2, "time_zone")]),
         (HEAD + "A,Depot,,,,,-1\n", [(2, "power_limit_w")]),
         (HEAD + "A,Depot,,,,,9999999999\n", [(2, "power_limit_w")]),
+        (HEAD + "A,Depot,,,,,,0\n", [(2, "offline_minutes")]),
+        (HEAD + "A,Depot,,,,,,x\n", [(2, "offline_minutes")]),
         (HEAD + "A,Depot,Street 1,,,,\nB,Depot,Street 2,,,,\n", [(3, "address")]),
     ],
 )

@@ -18,6 +18,7 @@ BERLIN = {
     "time_zone": "Europe/Berlin",
     "contacts": "Ann, +49 30 1",
     "power_limit_w": 44000,
+    "offline_minutes": 30,
 }
 
 
@@ -69,6 +70,7 @@ def test_a_site_is_created_changed_and_deleted(api):
         ({"longitude": "-180.5"}, "longitude"),
         ({"longitude": None}, "longitude"),
         ({"power_limit_w": -1}, "power_limit_w"),
+        ({"offline_minutes": 0}, "offline_minutes"),
         ({"users": ["nobody"]}, "users"),
     ],
 )

@@ -29,6 +29,32 @@ def shown(api, charger):
 
 
 @pytest.mark.django_db
+def test_a_user_of_a_site_adds_chargers_to_it_alone(client):
+    mine, other = Site.objects.create(name="Mine"), Site.objects.create(name="Harbour")
+    user = a_user(client, "view_charger", "view_site", "add_charger", group_of=[a_charger()])
+    assert client.get("/add-charger/").status_code == 403
+    assert added(client).status_code == 403
+    body = {"charger_id": "NEW-2"}
+    assert client.post("/api/ocpp/chargers/", body, "application/json").status_code == 403
+    mine.users.add(user)
+    form = client.get(f"/add-charger/?site={mine.pk}").content.decode()
+    assert f'value="{mine.pk}" selected' in form
+    assert "Harbour" not in form
+    assert "/add-charger/?site=" in client.get(f"/sites/{mine.pk}/").content.decode()
+    for site in ("", other.pk, "x"):
+        assert added(client, site=site).status_code == 400, site
+        answer = client.post("/api/ocpp/chargers/", body | {"site": site or None}, "application/json")
+        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["site"]), site
+    assert not Charger.objects.filter(identity__startswith="NEW").exists()
+    assert added(client, site=mine.pk).status_code == 200
+    assert client.post("/api/ocpp/chargers/", body | {"site": "Mine"}, "application/json").status_code == 201
+    assert set(mine.chargers.values_list("identity", flat=True)) == {"NEW-1", "NEW-2"}
+    user.user_permissions.add(Permission.objects.get(codename="change_charger"))
+    moved = client.patch("/api/ocpp/chargers/NEW-1/", {"site": other.pk}, "application/json")
+    assert moved.status_code == 400
+
+
+@pytest.mark.django_db
 def test_the_key_is_shown_once_with_the_url_and_a_code_of_it(api):
     site = Site.objects.create(name="Depot")
     answer = added(api, site=str(site.pk), description="Gate")

@@ -30,7 +30,7 @@ class SiteSerializer(serializers.ModelSerializer):
     class Meta:
         model = Site
         fields = ["id", "name", "address", "latitude", "longitude", "time_zone", "contacts", "power_limit_w"]
-        fields += ["users", "roles", "charger_count", "created_at"]
+        fields += ["offline_minutes", "users", "roles", "charger_count", "created_at"]
 
     def to_representation(self, site: Site) -> dict[str, Any]:
         members = super().to_representation(site)

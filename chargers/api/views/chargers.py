@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework.decorators import action, api_view, permission_classes
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -20,7 +20,7 @@ from chargers.api.serializers.chargers import (
 )
 from chargers.api.viewsets import NO_STORE, Editable, Scoped
 from chargers.models import Charger, summary_status
-from chargers.services import access, changes, presence
+from chargers.services import changes, onboarding, presence
 from chargers.services.access import known_charger, needs
 from core.http.pagination import ChargerPages
 
@@ -73,9 +73,15 @@ class ChargerViewSet(Scoped, Editable):
         changes.notify(serializer.save(), former)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        if not access.reaches_every_charger(self.request.user):
-            raise PermissionDenied("Only users who may reach every charger may add one.")
+        """Users who do not reach every charger add one at one of their sites only."""
+        if not onboarding.may_add(self.request.user):
+            raise PermissionDenied("Only users who may reach every charger, or all of a site, may add one.")
         return super().create(request, *args, **kwargs)
+
+    def perform_create(self, serializer: Any) -> None:
+        if not onboarding.may_add_at(self.request.user, serializer.validated_data.get("site")):
+            raise ValidationError({"site": ["Name one of your sites."]})
+        super().perform_create(serializer)
 
     @extend_schema(request=None, responses={201: NewKeySerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Lower
 
-from chargers.models import Variable, VariableChange
+from chargers.models import Finding, Variable, VariableChange
 from chargers.models.variables import ACTUAL, ATTRIBUTES, NAME, READ_WRITE
 from chargers.services import budgets, findings
 from core.ocpp.redaction import without_secrets
@@ -137,6 +137,17 @@ def _beyond_budget(new: list[Key], message: str) -> list[Key]:
             transaction.on_commit(count, robust=True)
             beyond += excess
     return beyond
+
+
+def are_incomplete(charger: int) -> bool:
+    """Whether `charger` (primary key) has reported variables that were not stored, because its budget is used up."""
+    budget = budgets.BUDGETS["configuration"]
+    field, kind = budget.finding
+    return (
+        budget.limit > 0
+        and Finding.objects.filter(charger=charger, field=field, kind=kind).exists()
+        and Variable.objects.filter(charger=charger).count() >= budget.limit
+    )
 
 
 def accept(charger: int, name: VariableName, value: str, reboot_required: bool, source: str) -> None:

@@ -48,6 +48,17 @@ class ChargerPages(Pages):
         return described
 
 
+class VariablePages(Pages):
+    """Describe `is_incomplete`, which the view adds to each page."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        described = super().get_paginated_response_schema(schema)
+        text = "The charger has reported further variables, which exceed OCPP_MOST_CONFIGURATION_KEYS."
+        described["properties"]["is_incomplete"] = {"type": "boolean", "description": text}
+        described["required"] = [*described["required"], "is_incomplete"]
+        return described
+
+
 class Cursors(CursorPagination):
     """Begin a page after the last row of the page before, so that new rows do not shift it."""
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from chargers import standard_variables
 from chargers.models.variables import NAME
+from chargers.services import variables
 from chargers.services.variables import VariableName
 from commands.actions.intents import SetVariable
 from core.ocpp.redaction import HIDDEN, names_secret
@@ -49,6 +50,7 @@ class Variables(Listing):
         return context | {
             "variables": [shown(row) for row in context["page"].object_list],
             "components": components.values_list("component", flat=True).distinct(),
+            "is_incomplete": variables.are_incomplete(self.charger.pk),
             "may_command": self.request.user.has_perm("commands.add_command"),
         }
 

@@ -14,7 +14,9 @@ from commands.services import submission
 from commands.services.lifecycle import _finish
 from core.ocpp import schemas
 from core.ocpp.versions import OCPP201
+from dashboard.templatetags.dashboard import charger_url
 from tests.support.builders import a_call, a_charger, settle, tell
+from tests.support.live import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "Correct-Horse-Battery-1"
@@ -42,6 +44,19 @@ def notify(charger, *items, request_id=1, seq_no=0, tbc=False):
 def shown(charger, attribute="Actual"):
     rows = charger.variables.filter(attribute=attribute)
     return {f"{row.component}.{row.variable}": row.value for row in rows}
+
+
+def test_variables_beyond_the_budget_are_shown_to_be_missing(charger, api, settings):
+    path = f"/api/ocpp/chargers/{charger}/variables/"
+    pages = charger_url("dashboard:variables", charger.identity)
+    settings.OCPP_MOST_CONFIGURATION_KEYS = 2
+    notify(charger, *[item("EVSE", name, "1") for name in "AB"])
+    assert api.get(path).json()["is_incomplete"] is False
+    assert b"some are missing" not in api.get(pages).content
+    notify(charger, *[item("EVSE", name, "1") for name in "ABCD"], seq_no=1)
+    assert eventually(lambda: charger.findings.filter(field="budget.configuration").exists())
+    assert api.get(path).json()["is_incomplete"] is True
+    assert b"some are missing" in api.get(pages).content
 
 
 def submit(charger, action, payload):

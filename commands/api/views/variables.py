@@ -16,6 +16,7 @@ from chargers.services.variables import VariableName
 from commands.actions.intents import SetVariable
 from commands.api.serializers.commands import SetVariableSerializer, TaskSerializer
 from commands.api.views.tasks import IDEMPOTENCY_KEY, earlier, submit_intent, submitted, validated_body
+from core.http.pagination import VariablePages
 
 
 class VariableList(generics.ListAPIView):
@@ -24,6 +25,7 @@ class VariableList(generics.ListAPIView):
     queryset = Variable.objects.all()
     serializer_class = VariableSerializer
     filterset_class = VariableFilter
+    pagination_class = VariablePages
     permission_classes = [needs(GET="chargers.view_charger", PUT="commands.add_command")]
     throttle_classes = [CommandsPerUser]
 
@@ -31,6 +33,11 @@ class VariableList(generics.ListAPIView):
         if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
+
+    def list(self, request: Request, charger_id: str) -> Response:
+        page = super().list(request)
+        page.data["is_incomplete"] = variables.are_incomplete(known_charger(request, charger_id).pk)
+        return page
 
     @extend_schema(request=SetVariableSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def put(self, request: Request, charger_id: str) -> Response:

@@ -20,7 +20,7 @@ from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import MAX_FRAME_LENGTH
 from core.background import TOO_MANY, BackgroundWriter
 from core.db import bulk_sql
-from core.ocpp import frames
+from core.ocpp import frames, signed
 from core.ocpp.redaction import masked
 from core.ocpp.versions import OCPP16, Version
 from core.redis.connections import sync_redis
@@ -261,6 +261,7 @@ def _parse(text: str) -> tuple[str, str, str]:
     if not isinstance(frame, list) or len(frame) < 2 or type(frame[0]) is not int or not isinstance(frame[1], str):
         return "other", "", ""
     kind = KINDS.get(frame[0], "other")
+    frame = signed.without_extension(frame)
     action = frame[2] if kind == "call" and len(frame) > 2 and isinstance(frame[2], str) else ""
     return kind, frame[1], action
 

@@ -177,6 +177,8 @@ def storable(value: Any) -> Any:
 
 
 def _call(frame: list[Any], message_id: str, version: Version) -> CallFrame:
+    if version.signs_messages:
+        frame = signed.without_extension(frame)
     action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
     codes = version.frame_codes
     if len(message_id) > MAX_MESSAGE_ID_LENGTH:

@@ -124,6 +124,8 @@ def _message(frame: Any, action: str) -> tuple[str, int]:
     """Return the name of the message and the place of its payload in `frame`; "" if it is no CALL or CALLRESULT."""
     if not isinstance(frame, list) or len(frame) < 3:
         return "", 0
+    if frame[0] == 2 and signed.is_extended(frame):
+        return frame[3], 4
     if frame[0] == 2 and isinstance(frame[2], str):
         return frame[2], 3
     return (f"{action}Response", 2) if frame[0] == 3 and action else ("", 0)
@@ -131,20 +133,20 @@ def _message(frame: Any, action: str) -> tuple[str, int]:
 
 def _masked_frame(frame: Any, version: Version, name: str, at: int) -> Any:
     if name.endswith(signed.SUFFIX):
-        return _masked_signed(frame, version, name.removesuffix(signed.SUFFIX))
+        return _masked_signed(frame, version, name.removesuffix(signed.SUFFIX), at)
     if name not in version.schemas.by_name:
         return _cleaned(frame)
     before, payload, after = frame[:at], frame[at : at + 1], frame[at + 1 :]
     return [*_cleaned(before), *_by_mask(_mask(version, name), payload), *_cleaned(after)]
 
 
-def _masked_signed(frame: list[Any], version: Version, action: str) -> list[Any]:
-    """Mask a signed message, and show what its JWS holds in place of the text in base64."""
-    if len(frame) != 4 or not isinstance(frame[3], dict):
-        return [*frame[:3], HIDDEN]
-    inner = _parsed(signed.content(frame[3]) or "")
+def _masked_signed(frame: list[Any], version: Version, action: str, at: int) -> list[Any]:
+    """Mask a signed message, and show what its JWS holds in place of the text in base64; the JWS is at `at`."""
+    if len(frame) != at + 1 or not isinstance(frame[at], dict):
+        return [*_cleaned(frame[:at]), HIDDEN]
+    inner = _parsed(signed.content(frame[at]) or "")
     plain = _masked_frame([*frame[:2], action, inner], version, action, 3)[3] if isinstance(inner, dict) else HIDDEN
-    return [*_cleaned(frame[:3]), _cleaned(frame[3]) | {signed.PAYLOAD: plain}]
+    return [*_cleaned(frame[:at]), _cleaned(frame[at]) | {signed.PAYLOAD: plain}]
 
 
 @cache

@@ -21,6 +21,28 @@ def test_a_signed_message_is_read_as_the_plain_one():
     assert frames.parse(signed("Heartbeat", "{}"), OCPP201).payload == {}
 
 
+def extended(text):
+    """The frame as §7.1 defines it, with its extension before the action."""
+    frame = json.loads(text)
+    return json.dumps([*frame[:2], {"vendor": "V", "password": "Secret-1"}, *frame[2:]])
+
+
+def test_a_signed_message_may_have_an_extension():
+    frame = frames.parse(extended(signed("Heartbeat", "{}")), OCPP201)
+    assert (frame.message_id, frame.action, frame.payload) == ("1", "Heartbeat", {})
+    with pytest.raises(frames.BadCall, match="A CALL is"):
+        frames.parse(extended(signed("Heartbeat", "{}")), OCPP16)
+    with pytest.raises(frames.BadCall, match="A CALL is"):
+        frames.parse('[2, "1", {}, "Heartbeat", {}]', OCPP201)
+
+
+def test_the_log_shows_an_extended_message_without_its_secrets():
+    token = {"idToken": {"idToken": "4711", "type": "KeyCode"}}
+    shown = json.loads(redaction.masked(extended(signed("Authorize", json.dumps(token))), OCPP201, is_json=True))
+    assert shown[2:4] == [{"vendor": "V", "password": "(hidden)"}, "Authorize-Signed"]
+    assert shown[4]["payload"] == {"idToken": {"idToken": "(hidden)", "type": "KeyCode"}}
+
+
 @pytest.mark.parametrize("jws", [{"payload": "!"}, {"payload": 1}, {"payload": "WzFd"}, {"payload": "gA"}])
 def test_what_is_no_jws_of_an_object_is_refused(jws):
     with pytest.raises(frames.BadCall, match="no JWS"):

@@ -176,6 +176,7 @@ SENTENCES = (
     _("Connector {connector_id} is {status}."),
     _("0 and -1 are reserved (1.6 errata 3.52)."),
     _("The list contains a tag twice."),
+    _("{first} and {second} are one id token, because tokens are compared without case. Send it once."),
     _("The charger's SendLocalListMaxLength is {limit}, this list has {number} tags."),
     _("These tags are unknown and sent as Invalid: {tags}."),
     _("The certificate is not a PEM X.509 certificate: the charger should refuse it."),
@@ -287,6 +288,10 @@ SENTENCES = (
     _("A TxProfile without a transactionId applies to any transaction that is under way on the connector."),
     _("Transaction {number} is not under way at this charger."),
     _("No ongoing transaction is known; transactionId {number} is sent and the charger decides."),
+    _(
+        "No ongoing transaction can be named: {known} is superseded or of another OCPP version; "
+        "transactionId {number} is sent and the charger decides."
+    ),
     _("The charger speaks {version}, which has no command for this."),
     _("The charger speaks {version}, which has no command {action}."),
     _("The id of a transaction of OCPP 1.6 is a number."),

@@ -12,7 +12,7 @@ from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
 from core.ocpp.versions import Version
-from transactions.services import id_tokens
+from transactions.services import id_tokens, key_codes
 from transactions.services.id_tokens import KnownTag, Verdict
 
 Entry = JSON
@@ -139,7 +139,17 @@ def check(form: Form, payload: JSON, charger: Charger) -> Iterator[str]:
     entries = payload.get(LIST, [])
     if form.is_reserved(payload[form.number]):
         raise schemas.Violation(form.number, form.reserved, "")
-    if len({form.key(entry) for entry in entries}) < len(entries):
+    named: dict[Identity, str] = {}
+    for entry in entries:
+        text, kind = form.identity(entry)
+        former = named.setdefault(form.key(entry), text)
+        if former != text:
+            first, second = (key_codes.shown(one, kind) for one in (former, text))
+            message = (
+                f"{first} and {second} are one id token, because tokens are compared without case. Send it once."
+            )
+            raise schemas.Violation(LIST, message, "")
+    if len(named) < len(entries):
         yield "The list contains a tag twice."
 
 
@@ -154,7 +164,7 @@ def was_sent(form: Form, command: Command) -> FollowUp | None:
 
 
 def _record(form: Form, command: Command) -> None:
-    request = command.payload
+    request = command.payload.opened()  # with PINs, by which the next difference is found
     entries = {form.key(entry): entry for entry in request.get(LIST, [])}
     Charger.objects.filter(pk=command.charger_id).update(local_list_version=request[form.number])
     if request["updateType"] == DIFFERENTIAL:

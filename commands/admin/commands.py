@@ -38,6 +38,7 @@ from commands.models import (
     Upload,
 )
 from commands.services import power_limits
+from core.ocpp.redaction import without_secrets
 
 UPLOAD_COLUMNS: Any = ["command", "charger", "received_at", "size", "saved", "expires_at"]
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
@@ -145,13 +146,18 @@ admin.site.register(
 )
 
 
-admin.site.register(
-    LocalList,
-    HistoryAdmin,
-    list_display=["charger", "version", "accepted_at"],
-    search_fields=["charger__identity"],
-    date_hierarchy="accepted_at",
-)
+@admin.register(LocalList)
+class LocalListAdmin(HistoryAdmin):
+    list_display = ["charger", "version", "accepted_at"]
+    search_fields = ["charger__identity"]
+    date_hierarchy = "accepted_at"
+    exclude = ["entries"]
+    readonly_fields = ["shown_entries"]
+
+    @admin.display(description="entries")
+    def shown_entries(self, held: LocalList) -> str:
+        """Its entries without PINs."""
+        return json.dumps(without_secrets(held.entries), ensure_ascii=False)
 
 
 @admin.action(description="Revoke", permissions=["revoke"])

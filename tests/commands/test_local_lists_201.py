@@ -106,7 +106,42 @@ def test_a_repeated_request_gets_the_same_task_and_makes_no_other_part(api, char
     path, headers = f"/api/ocpp/local-lists/{charger}/", {"Idempotency-Key": "K"}
     answers = [api.post(path, {}, "application/json", headers=headers).json() for _ in range(2)]
     assert answers[0] == answers[1]
+    assert answers[0]["status"] == "Local list with 3 id tags sent"
     assert Command.objects.filter(charger=charger).count() == 2
+
+
+def entry(text, kind="Central"):
+    return {"idToken": {"idToken": text, "type": kind}, "idTokenInfo": {"status": "Accepted"}}
+
+
+def submitted(api, charger, *entries):
+    payload = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": list(entries)}
+    body = {"charger_id": charger.identity, "action": "SendLocalList", "payload": payload}
+    return api.post("/api/ocpp/commands/", body, "application/json")
+
+
+def test_tokens_that_differ_only_in_case_are_refused(api, charger):
+    refused = submitted(api, charger, entry("abc"), entry("ABD"), entry("ABC"))
+    assert refused.status_code == 400
+    assert "abc and ABC are one id token" in refused.json()["error"]
+    assert not Command.objects.exists()
+    assert submitted(api, charger, entry("abc"), entry("ABC", "eMAID")).status_code == 202
+    hidden = submitted(api, charger, entry("a1", "KeyCode"), entry("A1", "KeyCode"))
+    assert "(hidden) and (hidden) are one id token" in hidden.json()["error"]
+
+
+def test_the_pins_of_an_accepted_list_are_known_and_not_shown(api, charger):
+    for pin in ("4711", "4712"):
+        a_tag(pin, type="KeyCode")
+    (command,) = post(api, charger)
+    Command.objects.filter(pk=command.pk).update(state="sent", sent_at=datetime.now(UTC))
+    _finish(Command.objects.get(pk=command.pk), "answered", response={"status": "Accepted"})
+    assert len(LocalList.objects.get().entries) == 2
+    shown = api.get(f"/api/ocpp/local-lists/{charger}/")
+    assert b"471" not in shown.content and shown.content.count(b"(hidden)") == 2
+    IdTag.objects.filter(id_tag="4712").delete()
+    *_, change = post(api, charger, update_type="Differential")
+    assert change.payload.opened()["localAuthorizationList"] == [{"idToken": {"idToken": "4712", "type": "KeyCode"}}]
 
 
 def ended(command, outcome="answered", **columns):

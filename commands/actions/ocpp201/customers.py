@@ -27,7 +27,8 @@ def cleared(command: Command) -> FollowUp | None:
         return None
     held = LocalList.objects.filter(charger=command.charger).first()
     listed = [entry["idToken"] for entry in held.entries if "idToken" in entry] if held else []
-    removed = [{"idToken": token} for token in listed if _is_of_customer(token, command.payload)]
+    request = command.payload.opened()  # with a PIN
+    removed = [{"idToken": token} for token in listed if _is_of_customer(token, request)]
     return (
         FollowUp("SendLocalList", {"updateType": "Differential", "localAuthorizationList": removed})
         if removed

@@ -22,6 +22,7 @@ from commands.models import (
     Upload,
 )
 from core.ocpp import schemas
+from core.ocpp.redaction import without_secrets
 from core.ocpp.versions import BY_SUBPROTOCOL
 
 
@@ -214,7 +215,7 @@ class LocalListSerializer(serializers.Serializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
     def get_entries(self, shown: Mapping[str, Any]) -> Any:
-        return None if shown["held"] is None else shown["held"].entries
+        return None if shown["held"] is None else without_secrets(shown["held"].entries)
 
 
 class SendLocalListSerializer(SubmissionSerializer):

@@ -47,6 +47,7 @@ from commands.api.views.tasks import (
 )
 from commands.models import (
     ChargingProfile,
+    Command,
     DisplayMessage,
     Firmware,
     LocalList,
@@ -99,8 +100,15 @@ class LocalListView(APIView):
             command = submit_command(
                 request, charger, "SendLocalList", _payload(charger, body), body, retry_full=retry_full
             )
-        number = len(command.payload.get(local_lists.LIST, []))
+        others = [part for part in command.followed_by.filter(action=command.action) if _is_portion(part)]
+        number = sum(len(part.payload.get(local_lists.LIST, [])) for part in (command, *others))
         return accepted(command, f"Local list with {number} id tags sent")
+
+
+def _is_portion(command: Command) -> bool:
+    """Whether a list that follows another one adds to it; else it is the Full list after a failed Differential."""
+    update_type: str = command.payload["updateType"]
+    return update_type == local_lists.DIFFERENTIAL
 
 
 def _payload(charger: Charger, body: Mapping[str, Any]) -> JSON:

@@ -142,6 +142,7 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str,
     if "reference" in body:
         return body["reference"], ""
     candidates = candidates.filter(**{name: body[name] for name in ("evse_id", "connector_id") if name in body})
+    everywhere = candidates
     if not charger.version.has_evses:
         candidates = candidates.filter(own_reference="")
     ongoing = list(candidates.ongoing().filter(superseded_by=None)[:100])
@@ -153,6 +154,13 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str,
     if ongoing:
         return ongoing[0].reference, ""
     latest = next((transaction.reference for transaction in candidates[:1]), "0")
+    if others := list(everywhere.ongoing().values_list("pk", flat=True).order_by("pk")[:100]):
+        known = ", ".join(map(str, others))
+        warning = (
+            f"No ongoing transaction can be named: {known} is superseded or of another OCPP version; "
+            f"transactionId {latest} is sent and the charger decides."
+        )
+        return latest, warning
     return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
 
 

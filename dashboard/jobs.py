@@ -77,7 +77,7 @@ JOBS = (
 
 
 def needs_confirmation(name: str) -> bool:
-    """Whether the form of the intent or the action `name` asks before it sends."""
+    """Whether the form of the intent or the action `name` is followed by a page to confirm it."""
     return name in POWER_OR_FIRMWARE
 
 

@@ -4,14 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from chargers.admin.base import RequiresEveryCharger, shown_once
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.models import Delivery, Webhook
+from chargers.models.deliveries import AttemptsQuerySet
 from chargers.models.events import KIND_CHOICES
-from chargers.services import webhooks
 
 
 class WebhookForm(forms.ModelForm):
@@ -34,8 +33,8 @@ class WebhookAdmin(RequiresEveryCharger, admin.ModelAdmin):
 
 
 @admin.action(description="Send again", permissions=["change"])
-def send_again(modeladmin: admin.ModelAdmin, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
-    messages.success(request, f"{webhooks.replay(deliveries)} deliveries will be sent again.")
+def send_again(modeladmin: admin.ModelAdmin, request: HttpRequest, deliveries: AttemptsQuerySet) -> None:
+    messages.success(request, f"{deliveries.replay()} deliveries will be sent again.")
 
 
 @admin.register(Delivery)

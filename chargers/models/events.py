@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
+from chargers.models.deliveries import DEAD, DELIVERED, PENDING, Attempts
 from core.db.sealing import SealedField
 from core.http import outward
 
@@ -146,10 +147,9 @@ class Webhook(models.Model):
         return self.name
 
 
-class Delivery(models.Model):
+class Delivery(Attempts):
     """One event for one webhook. A `dead` delivery has failed all its attempts; it can be replayed."""
 
-    PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
     STATES = (PENDING, DELIVERED, DEAD)
 
     # Without a constraint, because a webhook that is removed meanwhile would roll back the batch of the event.
@@ -161,11 +161,6 @@ class Delivery(models.Model):
         default=0, db_default=0, help_text="The charger of its event, because chargers take turns."
     )
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
-    due_at = models.DateTimeField(help_text="Time of the next attempt.")
-    answered_status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
-    error = models.CharField(max_length=300, blank=True, default="", db_default="")
-    delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

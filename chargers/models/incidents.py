@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from chargers.models.charger import Charger
+from chargers.models.deliveries import DEAD, DELIVERED, PENDING, Attempts
 from chargers.models.sites import Site
 from core.db.sealing import SealedField
 
@@ -186,10 +187,11 @@ class NotificationRule(models.Model):
         return at
 
 
-class NotificationDelivery(models.Model):
+class NotificationDelivery(Attempts):
     """One message about one incident by one rule. A `dead` one has failed all its attempts; it can be replayed."""
 
-    PENDING, DELIVERED, DEAD, OBSOLETE = STATES = ("pending", "delivered", "dead", "obsolete")
+    OBSOLETE = "obsolete"
+    STATES = (PENDING, DELIVERED, DEAD, OBSOLETE)
     REASONS = ("opened", "recurred", "escalated", "closed", "test")
 
     rule = models.ForeignKey(NotificationRule, models.CASCADE, db_index=False, related_name="deliveries")
@@ -199,12 +201,7 @@ class NotificationDelivery(models.Model):
     reason = models.CharField(max_length=10, choices=[(r, r) for r in REASONS])
     number = models.PositiveIntegerField(default=0, db_default=0, help_text="Recurrences when it was created.")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField()
-    due_at = models.DateTimeField(help_text="Time of the next attempt.")
-    answered_status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
-    error = models.CharField(max_length=300, blank=True, default="", db_default="")
-    delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

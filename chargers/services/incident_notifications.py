@@ -16,7 +16,7 @@ import requests
 from django.conf import settings
 from django.core.mail import BadHeaderError, EmailMessage, get_connection
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.db.models.functions import Now
 
 from chargers import metrics, sql
@@ -77,12 +77,6 @@ def _save(matches: Sequence[tuple[int, int, str, int, str | None]]) -> None:
             due_at = now if reason == "escalated" else rules[rule].next_time(now, own_zone)
             rows.append({"rule": rule, "incident": incident, "reason": reason, "number": number, "due_at": due_at})
     bulk_sql.execute(sql.SAVE_NOTIFICATIONS, rows)
-
-
-@transaction.atomic
-def replay(deliveries: QuerySet[NotificationDelivery]) -> int:
-    """Make `deliveries` pending again, from the first attempt on; return how many."""
-    return deliveries.update(state=NotificationDelivery.PENDING, attempts=0, due_at=Now(), error="")
 
 
 def test(rule: Any) -> NotificationDelivery:

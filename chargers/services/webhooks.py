@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import requests
-from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from chargers import metrics, sql
@@ -136,9 +136,3 @@ def _save_outcome(delivery: Delivery, status: int | None, error: str) -> None:
             *(delivery.webhook_id, delivery.event_id, error),
         )
     Delivery.objects.filter(pk=delivery.pk).update(**fields)
-
-
-@transaction.atomic
-def replay(deliveries: QuerySet[Delivery]) -> int:
-    """Make `deliveries` (a queryset) pending again, from the first attempt on; return how many."""
-    return deliveries.update(state=Delivery.PENDING, attempts=0, due_at=Now(), error="")

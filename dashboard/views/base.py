@@ -113,10 +113,10 @@ class Listing(Page):
             page = pages.page(int(number) if number.isdecimal() and len(number) < 10 else 1)
         except EmptyPage:
             page = pages.page(pages.num_pages)
-        context = {"page": page, "wrong": wrong, "asked": self._asked(), "site": self.site}
+        context = {"page": page, "wrong": wrong, "query": self._query(), "site": self.site}
         return super().get_context_data(**kwargs) | context
 
-    def _asked(self):
+    def _query(self):
         """Return the query without its page number, for links to other pages."""
         query = without_empty(self.request.GET)
         query.pop("page", None)

@@ -136,7 +136,7 @@ class SubmitPage(Page):
             "pickers": pickers.add(fields, self.charger),
             "connected": is_connected(self.charger),
             "effect": jobs.effect(action, {}) if action not in jobs.SWITCHES and action in jobs.PLAIN else "",
-            "asks": jobs.needs_confirmation(action),
+            "needs_confirmation": jobs.needs_confirmation(action),
             "written": written,
             "error": error if error and error.field not in shown else None,
         }

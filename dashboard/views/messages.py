@@ -35,7 +35,7 @@ class Messages(Page):
             older["until"] = localtime(rows[PAGE_SIZE].at + timedelta(microseconds=1)).isoformat()
         return super().get_context_data(**kwargs) | {
             "rows": rows[:PAGE_SIZE],
-            "asked": query,
+            "query": query,
             "older": older.urlencode() if len(rows) > PAGE_SIZE else "",
             "wrong": wrong,
             "directions": DIRECTIONS,

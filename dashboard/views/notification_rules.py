@@ -158,7 +158,7 @@ class RulePage(EveryCharger, RuleForm, Listing):
             messages.info(request, failed if delivery.error else sent)
         elif what == "replay":
             dead = rule.deliveries.filter(state=NotificationDelivery.DEAD).exclude(reason="test")
-            incident_notifications.replay(dead)
+            dead.replay()
             messages.info(request, gettext("The messages are sent again."))
         elif what == "delete":
             rule.delete()

@@ -41,8 +41,8 @@ class Reports(Page):
         table, page = self._paged(choice)
         sites = access.sites(user).order_by("name")
         periods = report_tables.periods()
-        asked = without_empty(self.request.GET)
-        asked.pop("page", None)
+        chosen = without_empty(self.request.GET)
+        chosen.pop("page", None)
         return super().get_context_data(**kwargs) | {
             "choice": choice,
             "table": table,
@@ -54,7 +54,7 @@ class Reports(Page):
             "sites": [(str(pk), name) for pk, name in sites.values_list("pk", "name")],
             "periods": [(period, _named(period)) for period in dict.fromkeys([choice.period, *periods])],
             "former": (former := report_tables.before(choice.period), _named(former)),
-            "asked": asked.urlencode(),
+            "query": chosen.urlencode(),
             "kinds": report_files.TYPES,
         }
 

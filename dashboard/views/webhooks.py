@@ -9,7 +9,6 @@ from django_filters import rest_framework as filters
 from chargers.api.filters import AsSent
 from chargers.api.serializers.events import NewWebhookSerializer, WebhookSerializer
 from chargers.models import Delivery, Webhook
-from chargers.services import webhooks
 from dashboard.labels import WEBHOOK_HINTS, WEBHOOKS
 from dashboard.views.base import Listing, Page
 from dashboard.views.editing import DeletePage, EditPage, EveryCharger, find, shown_once
@@ -80,6 +79,6 @@ class Replay(EveryCharger, Page):
     def post(self, request, pk, delivery=None):
         webhook = find(Webhook.objects, pk)
         some = {"state": Delivery.DEAD} if delivery is None else {"pk": delivery}
-        number = webhooks.replay(webhook.deliveries.filter(**some))
+        number = webhook.deliveries.filter(**some).replay()
         messages.success(request, gettext("Deliveries that are sent again: {number}").format(number=number))
         return redirect("dashboard:deliveries", pk)

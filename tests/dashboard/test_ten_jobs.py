@@ -298,7 +298,7 @@ def test_export_the_month_of_a_site(browser, live):
         walked.click("link", "Reports", within=page.locator("main"))
         has(page.locator("main"), "Europe/Berlin")
         walked.clicks += 1
-        page.locator("a[rel=prev]").click()
+        page.locator(".filters a[rel=prev]").click()
         with page.expect_download() as started:
             walked.click("link", "CSV")
         today = datetime.now(BERLIN)

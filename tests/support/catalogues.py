@@ -92,7 +92,7 @@ def _marked_in_template(path):
 # --- unmarked texts in templates -------------------------------------------------------------
 
 MARKED = re.compile(r"{% blocktranslate.*?{% endblocktranslate %}|{%.*?%}|{{.*?}}|{#.*?#}", re.DOTALL)
-SHOWN_ATTRIBUTES = ("alt", "aria-label", "data-asks", "placeholder", "title")
+SHOWN_ATTRIBUTES = ("alt", "aria-label", "data-confirm", "placeholder", "title")
 
 
 class ShownTexts(HTMLParser):

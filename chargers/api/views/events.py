@@ -21,7 +21,6 @@ from chargers.api.stream import stream
 from chargers.api.viewsets import NO_STORE, Editable
 from chargers.models import Delivery, Webhook
 from chargers.models.events import KINDS
-from chargers.services import webhooks
 from chargers.services.access import Permitted, ReachesAll, needs
 from core.http.errors import not_found
 from core.http.pagination import NewestFirst
@@ -78,7 +77,7 @@ class WebhookViewSet(Editable):
     def replay(self, request: Request, pk: str) -> Response:
         """Send the dead deliveries again."""
         dead = self.get_object().deliveries.filter(state=Delivery.DEAD)
-        return Response({"replayed": webhooks.replay(dead)})
+        return Response({"replayed": dead.replay()})
 
 
 class DeliveryList(generics.ListAPIView):
@@ -102,4 +101,4 @@ def replay_delivery(request: Request, pk: int, delivery: int) -> Response:
     deliveries = Delivery.objects.filter(pk=delivery, webhook=pk)
     if not deliveries.exists():
         raise not_found("Delivery")
-    return Response({"replayed": webhooks.replay(deliveries)})
+    return Response({"replayed": deliveries.replay()})

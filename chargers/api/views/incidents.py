@@ -114,7 +114,7 @@ class NotificationRuleViewSet(Editable):
     def replay(self, request: Request, pk: str | None = None) -> Response:
         """Send the dead deliveries again."""
         dead = self.get_object().deliveries.filter(state=NotificationDelivery.DEAD).exclude(reason="test")
-        return Response({"replayed": incident_notifications.replay(dead)})
+        return Response({"replayed": dead.replay()})
 
 
 class NotificationDeliveryList(generics.ListAPIView):
@@ -138,4 +138,4 @@ def replay_notification(request: Request, pk: int, delivery: int) -> Response:
     deliveries = NotificationDelivery.objects.filter(pk=delivery, rule=pk)
     if not deliveries.exists():
         raise not_found("NotificationDelivery")
-    return Response({"replayed": incident_notifications.replay(deliveries)})
+    return Response({"replayed": deliveries.replay()})

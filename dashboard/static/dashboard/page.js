@@ -38,8 +38,8 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     location.href = form.dataset.goes.replace(/ACTION\/$/, `${form.querySelector("[data-action]").value}/`) + location.search;
   }
-  const asks = form.dataset.asks ?? form.querySelector("[data-asks]:checked")?.dataset.asks;
-  if (asks && !confirm(asks)) event.preventDefault();
+  const question = form.dataset.confirm ?? form.querySelector("[data-confirm]:checked")?.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {

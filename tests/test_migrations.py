@@ -3,8 +3,10 @@
 import signal
 
 import psycopg
+import pytest
+from django.apps import apps
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.db import models
+from django.db import connection, models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
 
@@ -74,6 +76,21 @@ def test_a_migration_is_one_transaction_or_takes_no_lock():
     kinds = (AddIndexConcurrently, RemoveIndexConcurrently)
     assert ours, loose
     assert all(isinstance(op, kinds) for _, ops in loose for op in ops), loose
+
+
+@pytest.mark.django_db
+def test_every_index_and_constraint_of_a_model_is_in_the_database():
+    metas = [model._meta for app in OURS for model in apps.get_app_config(app).get_models() if model._meta.managed]
+    with connection.cursor() as cursor:
+        stored = {meta: connection.introspection.get_constraints(cursor, meta.db_table) for meta in metas}
+    named = [(meta, item.name) for meta in metas for item in (*meta.indexes, *meta.constraints)]
+    unique = [(meta, field.column) for meta in metas for field in meta.local_fields if field._unique]
+    foreign = [(meta, f.column) for meta in metas for f in meta.local_fields if f.remote_field and f.db_constraint]
+    assert len(named) > 60
+    assert [f"{meta.db_table}.{name}" for meta, name in named if name not in stored[meta]] == []
+    for kind, columns in (("unique", unique), ("foreign_key", foreign)):
+        has = {(meta, *c["columns"]) for meta in metas for c in stored[meta].values() if c[kind]}
+        assert [f"{meta.db_table}.{column}" for meta, column in columns if (meta, column) not in has] == []
 
 
 def _may_be_left_out(field):

@@ -12,6 +12,8 @@ import timezone_field.fields
 from django.conf import settings
 from django.db import migrations, models
 
+from core.db.operations import Together
+
 # Rows of it are never changed: it has no constraint, and its pages need no room.
 MESSAGES = """
 CREATE TABLE chargers_message (
@@ -53,7 +55,7 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    operations = [
+    operations = [Together([
         migrations.CreateModel(
             name='Site',
             fields=[
@@ -684,4 +686,4 @@ migrations.CreateModel(
                 'constraints': [models.UniqueConstraint(fields=('rule', 'incident', 'reason', 'number'), name='one_notification_a_reason')],
             },
         ),
-    ]
+    ])]

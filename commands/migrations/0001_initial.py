@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 from commands.models import command_totals
+from core.db.operations import Together
 
 # Numbers that this system assigns, each once.
 SEQUENCES = ("commands_charging_profile_id", "commands_request_id")
@@ -28,7 +29,7 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    operations = [
+    operations = [Together([
         *(migrations.RunSQL(f"CREATE SEQUENCE {name} AS integer", f"DROP SEQUENCE {name}") for name in SEQUENCES),
         migrations.CreateModel(
             name='Batch',
@@ -653,3 +654,4 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(command_totals.MARKS, command_totals.NO_MARKS),
     ]
+    ])]

@@ -3,6 +3,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from core.db.operations import Together
+
 
 class Migration(migrations.Migration):
 
@@ -13,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    operations = [
+    operations = [Together([
         migrations.CreateModel(
             name='FleetMinute',
             fields=[
@@ -69,4 +71,4 @@ class Migration(migrations.Migration):
                 'ordering': ['name', 'id'],
             },
         ),
-    ]
+    ])]

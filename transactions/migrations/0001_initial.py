@@ -5,6 +5,7 @@ import django.db.models.functions.text
 import transactions.models.reservations
 from django.db import migrations, models
 
+from core.db.operations import Together
 from transactions.models import day_totals
 from transactions.services import energy, samples
 
@@ -51,7 +52,7 @@ class Migration(migrations.Migration):
         ('chargers', '0001_initial'),
     ]
 
-    operations = [
+    operations = [Together([
         migrations.RunSQL(energy.EVIDENCE, energy.NO_EVIDENCE),
         migrations.RunSQL(RESERVATION_IDS, "DROP SEQUENCE transactions_reservation_id"),
         migrations.CreateModel(
@@ -423,4 +424,4 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(day_totals.MARKS, day_totals.NO_MARKS),
         migrations.RunSQL(FILLFACTOR, DEFAULT_FILLFACTOR),
-    ]
+    ])]

@@ -52,6 +52,8 @@ simulate: install
 manage: install
 	@exec $(BIN)/python -m tools.stack manage $(ARGS)
 
+# Modules are compiled once, even where the environment says otherwise: the tests start hundreds of processes.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: install
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 

@@ -9,6 +9,8 @@ import schemathesis
 from drf_spectacular.generators import SchemaGenerator
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
+from schemathesis.generation.feedback import NO_FEEDBACK
+from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi import checks
 
 from tests.support.live import an_id, exchange
@@ -66,6 +68,13 @@ def whole_schema():
 
 
 schema = schemathesis.openapi.from_dict(whole_schema(), config=SchemathesisConfig.from_dict(CONFIG))
+# The stream of events never ends: see tests/chargers/test_stream.py.
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, methods in schema.raw_schema["paths"].items()
+    for method in methods
+    if path != "/api/ocpp/events/stream/"
+]
 
 
 class Ours:
@@ -139,11 +148,7 @@ def owned(value, ours):
     return value if len(str(value)) % 4 == 3 else ours
 
 
-# The stream of events never ends: see tests/chargers/test_stream.py.
-# Each operation is a test with an id of its own where there is a parameter more.
-@schema.exclude(path="/api/ocpp/events/stream/").parametrize()
-@pytest.mark.parametrize("checked", [CHECKS], ids=["every case"])
-def test_every_answer_conforms_to_the_schema(live, ours, case, checked):
+def conforms(live, ours, case):
     known = ours.known(case)
     case.path_parameters = {name: owned(value, known[name]) for name, value in case.path_parameters.items()}
     if isinstance(case.body, dict) and "filter" in case.body:  # ours alone, none of other tests
@@ -152,7 +157,17 @@ def test_every_answer_conforms_to_the_schema(live, ours, case, checked):
         case.body["chargers"] = [owned(charger_id, known["charger_id"]) for charger_id in case.body["chargers"]]
     if isinstance(case.body, dict) and "charger_id" in case.body and case.path != "/api/ocpp/chargers/":
         case.body["charger_id"] = owned(case.body["charger_id"], known["charger_id"])
-    case.call_and_validate(base_url=live.url, checks=checked)
+    case.call_and_validate(base_url=live.url, checks=CHECKS)
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_conforms_to_the_schema(live, ours, label):
+    """Generate the cases here. `schema.parametrize` would do so in each process of pytest-xdist, when it starts."""
+    (operation,) = schema.include(name=label).get_all_operations()
+    test = build_operation_test(
+        config=schema.config, operation=operation.ok(), test_func=conforms, given_kwargs={}, feedback=NO_FEEDBACK
+    )
+    test(live=live, ours=ours)
 
 
 @pytest.mark.django_db

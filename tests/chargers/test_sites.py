@@ -23,7 +23,7 @@ BERLIN = {
 
 
 def limited(name="bob", *roles):
-    user = User.objects.create_user(name, password="secret")
+    user = User.objects.create_user(name)
     user.groups.set(Group.objects.filter(name__in=roles or ["Managers"]))
     client = Client()
     client.force_login(user)

@@ -26,7 +26,7 @@ def a_site(name="Depot", **columns):
 
 
 def limited(name="bob", role="Managers"):
-    user = User.objects.create_user(name, password="secret")
+    user = User.objects.create_user(name)
     user.groups.set(Group.objects.filter(name=role))
     client = Client()
     client.force_login(user)

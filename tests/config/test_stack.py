@@ -17,6 +17,8 @@ from tools.stack import restarts, servers
 from tools.stack.processes import CannotStart
 from tools.stack.stack import PROJECT, Stack
 
+ORDER = ["PostgreSQL ready", "Redis ready", "Migrations ready", "Web ready", "worker 1 ready", "Flower ready"]
+
 
 class Run:
     """`python -m tools.stack run` in its own folder."""
@@ -54,7 +56,8 @@ class Run:
     def until_up(self):
         eventually(lambda: "Ctrl-C stops everything" in self.output() or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.output()
-        return self
+        places = [self.output().index(part) for part in ORDER]
+        assert places == sorted(places)
 
     def family(self):
         """The pids of this process and of all its descendants."""
@@ -81,46 +84,45 @@ def alive(pids):
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-@linux
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_the_stack_starts_in_order_and_stops_without_leftovers(tmp_path, signal_number):
-    run = Run(tmp_path / "run").until_up()
-    output = run.output()
-    order = ["PostgreSQL ready", "Redis ready", "Migrations ready", "Web ready", "worker 1 ready", "Flower ready"]
-    places = [output.index(part) for part in order]
-    assert places == sorted(places)
-    assert f"http://127.0.0.1:{run.port}/admin/" in output
-    family = run.family()
-    assert len(family) > 5
-    run.process.send_signal(signal_number)
-    assert run.process.wait(60) == 0
-    assert not alive(family)
+class Runs:
+    """The stacks of this module, one after the other in one folder, because each start takes long."""
+
+    def __init__(self, folder):
+        self.folder, self.latest = folder, None
+
+    def up(self):
+        """Return the stack that runs; start one if a test has ended the previous one."""
+        if self.latest is None or self.latest.process.poll() is not None:
+            self.latest = Run(self.folder)
+            self.latest.until_up()
+        return self.latest
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    runs = Runs(tmp_path_factory.mktemp("stack") / "run")
+    yield runs
+    if runs.latest:
+        runs.latest.process.terminate()
+        runs.latest.process.wait(60)
+
+
+@pytest.fixture
+def run(runs):
+    """A stack that is up."""
+    return runs.up()
 
 
 @linux
-def test_a_killed_stack_ends_its_children_and_the_next_run_recovers(tmp_path):
-    run = Run(tmp_path / "run").until_up()
+def test_a_killed_stack_ends_its_children_and_the_next_run_recovers(run, runs):
     family = run.family()
     run.process.kill()
     run.process.wait()
     eventually(lambda: not alive(family))
-    again = Run(tmp_path / "run")
-    try:
-        again.until_up()
-        assert urllib.request.urlopen(f"http://127.0.0.1:{again.port}/readyz").status == 200
-        assert "Admin user" not in again.output()  # the data is the same
-    finally:
-        again.process.terminate()
-        again.process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A stack that runs for all tests of this module."""
-    started = Run(tmp_path_factory.mktemp("stack") / "run").until_up()
-    yield started
-    started.process.terminate()
-    started.process.wait(60)
+    again = runs.up()
+    assert urllib.request.urlopen(f"http://127.0.0.1:{again.port}/readyz").status == 200
+    assert "Admin user" in run.output()
+    assert "Admin user" not in again.output()  # the data is the same
 
 
 @linux
@@ -389,3 +391,14 @@ def test_the_simulator_connects_to_the_address_of_the_running_stack(run):
     env |= {"RUN_DIR": str(run.folder)}
     done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=True)
     assert f"ws://127.0.0.1:{run.port})" in done.stdout
+
+
+@linux
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stack_stops_without_leftovers(run, signal_number):
+    assert f"http://127.0.0.1:{run.port}/admin/" in run.output()
+    family = run.family()
+    assert len(family) > 5
+    run.process.send_signal(signal_number)
+    assert run.process.wait(60) == 0
+    assert not alive(family)

@@ -72,7 +72,7 @@ def event(call: Call) -> transaction_events.Event:
         reservation_id=sent.get("reservationId"),
         remote_start_id=info.get("remoteStartId"),
         details=_details(sent, info, token or {}),
-        values=_readings(sent.get("meterValue", ())),
+        values=_readings(call, sent.get("meterValue", ())),
     )
 
 
@@ -101,19 +101,20 @@ def meter_values(calls: list[Call]) -> list[dict[str, Any]]:
 
 def meter_readings(call: Call, transaction_id: int | None = None) -> readings.Readings:
     """Decode a MeterValues, whose readings an operator may have assigned to a transaction."""
-    values = _readings(call.payload["meterValue"])
+    values = _readings(call, call.payload["meterValue"])
     return readings.Readings(call, call.payload["evseId"], values, transaction_id, "meterValue")
 
 
-def _readings(values: list[dict[str, Any]] | tuple[()]) -> list[MeterReading]:
+def _readings(call: Call, values: list[dict[str, Any]] | tuple[()]) -> list[MeterReading]:
     """Decode a list of MeterValueType."""
-    return [MeterReading(value["timestamp"], _samples(value["sampledValue"])) for value in values]
+    return [MeterReading(value["timestamp"], _samples(call, value["sampledValue"])) for value in values]
 
 
-def _samples(values: list[dict[str, Any]]) -> list[MeterSample]:
+def _samples(call: Call, values: list[dict[str, Any]]) -> list[MeterSample]:
     """Decode a list of SampledValueType. The signed form of one is a sample of its own, kept verbatim.
 
-    The default unit is Wh for energy; other measurands have none.
+    The default unit is Wh for energy; other measurands have none. A value with an implausible multiplier is kept as
+    sent, in a unit that nothing counts.
     """
     samples = []
     for sent in values:
@@ -123,7 +124,11 @@ def _samples(values: list[dict[str, Any]]) -> list[MeterSample]:
         if measured := member("unitOfMeasure"):
             unit = measured.get("unit", unit)
             if multiplier := measured.get("multiplier", 0):
-                value = _scaled(value, multiplier)
+                if abs(multiplier) > MAX_MULTIPLIER:
+                    call.find("meterValue.sampledValue.unitOfMeasure.multiplier", "out_of_range", multiplier)
+                    unit = f"{unit}*10^{multiplier}"
+                else:
+                    value = _scaled(value, multiplier)
         if type(value) is float and value.is_integer() and abs(value) < 2**53:
             value = int(value)  # a whole number is read faster
         sample = MeterSample(
@@ -143,6 +148,6 @@ def _samples(values: list[dict[str, Any]]) -> list[MeterSample]:
 
 def _scaled(value: Any, multiplier: int) -> Any:
     """Return a number times 10 to the `multiplier` as a text; a text stands for an unreadable sample."""
-    if isinstance(value, str) or abs(multiplier) > MAX_MULTIPLIER:
+    if isinstance(value, str):
         return value
     return f"{Decimal(str(value)).scaleb(multiplier):f}"

@@ -140,12 +140,19 @@ def test_a_publication_is_visible_from_its_acceptance_on(charger):
     assert PublishedFirmware.objects.get().status == ""
     urls = ["http://10.0.0.2/1.bin"]
     assert list(publication(charger, "Published", requestId=7, location=urls)) == [("c", "Published", urls)]
-    assert list(publication(charger, "Idle")) == [("c", "Published", urls)]
+    assert list(publication(charger, "Idle")) == [("", "Idle", []), ("c", "Published", urls)]
     assert list(publication(charger, "Downloading", requestId=99)) == [
         ("", "Downloading", []),
         ("c", "Published", urls),
     ]
     assert list(publication(charger, "Published")) == [("", "Published", []), ("c", "Published", urls)]
+    assert list(publication(charger, "Idle")) == [("", "Published", []), ("c", "Published", urls)]
+
+
+def test_a_charger_that_is_idle_publishes_nothing_that_was_under_way(charger):
+    a_publication(charger)
+    publication(charger, "Downloading", requestId=7)
+    assert list(publication(charger, "Idle")) == [("c", "Idle", [])]
 
 
 def test_a_status_before_the_answer_is_kept_and_an_older_one_is_not(charger):

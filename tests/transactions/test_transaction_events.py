@@ -390,6 +390,18 @@ def test_units_and_multipliers_are_read_and_signed_data_is_kept(charger):
     assert '"signedMeterData":"QQ=="' in kept.value
 
 
+def test_a_value_with_an_implausible_multiplier_is_kept_and_not_counted(charger):
+    huge = reading(60, 5, "Transaction.End", unitOfMeasure={"unit": "Wh", "multiplier": 31})
+    call = a_call(charger, "TransactionEvent", **EVENTS[4] | {"meterValue": [huge, reading(60, 9000)]})
+    send(charger, *EVENTS[:4])
+    settle(call)
+    assert call.findings == {("meterValue.sampledValue.unitOfMeasure.multiplier", "out_of_range"): 31}
+    transaction = Transaction.objects.get()
+    assert (transaction.meter_stop, transaction.energy_wh) == (9000, 8000)
+    kept = transaction.meter_values.get(unit="Wh*10^31")
+    assert (kept.value, kept.number) == ("5", 5)
+
+
 @pytest.mark.parametrize(("unit", "value"), [("kwh", 1.5), ("KWH", 1.5), ("KWh", 1.5), ("WH", 1500), ("MWh", 0.0015)])
 def test_a_unit_is_read_in_other_spellings(charger, unit, value):
     begun, ended = (

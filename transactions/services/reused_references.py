@@ -114,4 +114,6 @@ def _is_after(event: AnEvent, former: Session) -> bool:
 
 
 def _is_of_another(event: AnEvent, former: Session) -> bool:
-    return bool(event.id_token and former.id_tag) and event.id_token.casefold() != former.id_tag.casefold()
+    if not event.id_token or not former.id_tag:
+        return False
+    return event.id_token.casefold() != former.id_tag.casefold()

@@ -124,7 +124,7 @@ HARMLESS = {
     "chargers.refusal": "id charger_id kind status reason address count first_at last_at",
     "transactions.idtag": (
         "id id_tag type status expiry_date parent_id_tag master_pass language message description concurrent_limit "
-        "created_at"
+        "created_at last_authorized_at"
     ),
     "transactions.idtag_chargers": "id idtag charger",
     "transactions.idtag_groups": "id idtag chargergroup",

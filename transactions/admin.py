@@ -22,7 +22,7 @@ from core.ocpp.timestamps import display_zone
 from core.ocpp.versions import listed_values
 from transactions.models import IdTag, MeterValue, Outage, Reservation, Tariff, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
-from transactions.services import energy, export
+from transactions.services import energy, export, key_codes
 from transactions.services.samples import MOST
 
 READINGS_SHOWN = 100
@@ -41,11 +41,32 @@ MEASURANDS, CONTEXTS = (listed_values("MeterValues", name) for name in ("measura
 @admin.register(IdTag)
 class IdTagAdmin(AsSent, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
-    list_display = ["id_tag", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
+    list_display = ["token", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
+    list_display += ["last_authorized_at"]
+    readonly_fields = ["last_authorized_at"]
     list_filter = ["status", "type", "master_pass"]
     autocomplete_fields = ["chargers", "groups"]
-    search_fields = ["id_tag", "parent_id_tag", "description"]
+    search_fields = ["parent_id_tag", "description"]
+    search_help_text = "By id tag, parent tag and description. A PIN is found only by the whole of it."
     date_hierarchy = "created_at"
+
+    @admin.display(description="id tag", ordering="id_tag")
+    def token(self, tag: IdTag) -> str:
+        return tag.shown_id_tag
+
+    def get_exclude(self, request: HttpRequest, tag: IdTag | None = None) -> list[str]:
+        """Leave out a PIN, which may be entered but not read."""
+        return ["id_tag"] if tag and tag.shown_id_tag != tag.id_tag else []
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[IdTag], search_term: str
+    ) -> tuple[QuerySet[IdTag], bool]:
+        """Find a PIN only by the whole of it, because a search for parts of it would tell it."""
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        if text := search_term.strip():
+            in_text = Q(id_tag__icontains=text) & ~Q(type=key_codes.KEY_CODE)
+            found = found | queryset.filter(in_text | Q(id_tag__iexact=text))
+        return found, has_duplicates
 
 
 @admin.register(Tariff)

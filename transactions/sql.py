@@ -29,6 +29,17 @@ SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, 
 
 # The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
 # that is used up.
+# Rows are locked in one order, because starts lock those of their tokens too.
+NOTE_AUTHORIZATIONS = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(id bigint, at timestamptz)
+), locked AS MATERIALIZED (
+    SELECT t.id, s.at FROM s JOIN transactions_idtag t ON t.id = s.id ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE transactions_idtag t SET last_authorized_at = l.at FROM locked l
+WHERE t.id = l.id AND (t.last_authorized_at >= l.at) IS NOT TRUE
+"""
+
 LIST_UNKNOWN_TAGS = """
 WITH s AS MATERIALIZED (
     SELECT r.*, CASE

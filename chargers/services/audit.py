@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -46,6 +46,7 @@ NOT_LOADED = object()
 
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
 _watched: dict[type, list[str]] = {}  # model: its logged columns
+_secrets: dict[type, Callable[[JSON], Collection[str]]] = {}  # model: its secret ones, by their values
 
 
 def remember_request(get_response: GetResponse) -> GetResponse:
@@ -109,8 +110,13 @@ def _storable(value: Any) -> Any:
 # --- changes of operators' data ----------------------------------------------------------------
 
 
-def watch(model: type[Model], *columns: str) -> None:
-    """Record every change of `columns` (many-to-many fields included) of `model`, wherever it is saved."""
+def watch(model: type[Model], *columns: str, secrets: Callable[[JSON], Collection[str]] | None = None) -> None:
+    """Record every change of `columns` (many-to-many fields included) of `model`, wherever it is saved.
+
+    `secrets(values)` names the columns of a row with these values of which the log says only whether they are set.
+    """
+    if secrets:
+        _secrets[model] = secrets
     plain = [name for name in columns if not model._meta.get_field(name).many_to_many]
     _watched[model] = plain
     signals.pre_save.connect(_load_former, sender=model)
@@ -143,14 +149,16 @@ def _saved(sender: type[Model], instance: Model, created: bool, **_: Any) -> Non
     changed = [name for name in columns if former is None or (name in former and former[name] != now[name])]
     if not changed:
         return
-    before = None if former is None else {name: _shown(name, former[name]) for name in changed}
-    after = {name: _shown(name, now[name], is_replaced=bool(former and former[name])) for name in changed}
+    secret = {*_secret(sender, now), *_secret(sender, now | (former or {}))}
+    before = None if former is None else {name: _shown(name in secret, former[name]) for name in changed}
+    after = {name: _shown(name in secret, now[name], bool(former and former[name])) for name in changed}
     _record(instance, "created" if created else "changed", before, after)
 
 
 def _deleted(sender: type[Model], instance: Model, **_: Any) -> None:
-    before = {name: _shown(name, value) for name, value in _values(instance, _watched[sender]).items()}
-    _record(instance, "deleted", before=before)
+    values = _values(instance, _watched[sender])
+    secret = _secret(sender, values)
+    _record(instance, "deleted", before={name: _shown(name in secret, value) for name, value in values.items()})
 
 
 def _related(
@@ -193,8 +201,13 @@ def _plain(value: Any) -> Any:
     return value.token if isinstance(value, Sealed) else value
 
 
-def _shown(name: str, value: Any, is_replaced: bool = False) -> Any:
-    if name not in SECRET_COLUMNS:
+def _secret(model: type[Model], values: JSON) -> Collection[str]:
+    """Return the columns of a row with `values` whose content is not logged."""
+    return {*SECRET_COLUMNS, *(_secrets[model](values) if model in _secrets else ())}
+
+
+def _shown(is_secret: bool, value: Any, is_replaced: bool = False) -> Any:
+    if not is_secret:
         return without_secrets(value) if isinstance(value, dict | str) else value
     return ("replaced" if is_replaced else "set") if value else "not set"
 

@@ -13,7 +13,6 @@ from rest_framework.exceptions import APIException
 from chargers.api.filters import AsSent
 from chargers.services import access
 from core.http.errors import sentence
-from core.ocpp.redaction import HIDDEN
 from dashboard.labels import TAG_HINTS, TAGS
 from dashboard.sentences import translated
 from dashboard.views.base import Listing, Page, form_values
@@ -21,7 +20,7 @@ from dashboard.views.editing import DeletePage, EditPage, find
 from transactions.api import id_tag_files
 from transactions.api.serializers import IdTagSerializer
 from transactions.models import IdTag, UnknownIdTag
-from transactions.models.id_tags import KEY_CODE
+from transactions.services.key_codes import KEY_CODE
 
 MOST_UNKNOWN = 20  # on a page
 MOST_GROUPS = 200  # suggested
@@ -94,7 +93,7 @@ class EditTag(EditPage):
 
 def shown(tag):
     """Return the text of a tag as pages show it."""
-    return HIDDEN if tag.type == KEY_CODE else str(tag)
+    return tag.shown_id_tag if tag.type == KEY_CODE else str(tag)
 
 
 class TagStatus(Page):

@@ -6,7 +6,7 @@ from django.views.generic import View
 
 from dashboard.views.base import Page
 from transactions.models import IdTag
-from transactions.models.id_tags import KEY_CODE
+from transactions.services.key_codes import KEY_CODE
 
 MOST = 20
 

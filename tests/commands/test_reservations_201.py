@@ -171,3 +171,11 @@ def test_a_pin_is_hidden_in_a_reservation(api, charger):
         assert answer.status_code == 200, page
         assert "4711" not in answer.content.decode(), page
     assert api.get(pages[0]).json()["id_tag"] == "(hidden)"
+
+
+def test_a_pin_of_a_reservation_is_kept_when_the_charger_accepts_it(api, charger):
+    token = {"idToken": "4711", "type": "KeyCode"}
+    row = reserved(api, charger, evseId=1, idToken=token)
+    assert (row.state, row.id_tag, row.id_token_type) == ("Active", "4711", "KeyCode")
+    assert submit(api, charger, id=row.pk).status_code == 202
+    assert Command.objects.first().payload.opened()["idToken"] == token

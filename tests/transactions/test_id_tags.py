@@ -1,12 +1,17 @@
 """Authorisation of tags: unknown tags, limits, groups (OCPP 1.6 §3.10, §4.1, §4.8)."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from chargers.models import ChargerGroup
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, tell
+from tests.support.live import eventually
 from transactions.models import IdTag, UnknownIdTag
+from transactions.services import authorizations
+from transactions.services.authorizations import Authorization
 from transactions.services.id_tokens import Presented, authorize
 
 pytestmark = pytest.mark.django_db(transaction=True)  # unknown tags are listed after the commit
@@ -312,3 +317,70 @@ def test_a_user_sees_and_changes_only_the_chargers_within_reach():
     assert client.patch(path, {"chargers": [far.identity]}, "application/json").status_code == 400
     assert client.patch(path, {"chargers": []}, "application/json").json()["chargers"] == []
     assert list(tag.chargers.all()) == [far]
+
+
+# --- PINs --------------------------------------------------------------------------------------------
+
+
+def test_a_pin_is_shown_neither_over_rest_nor_in_the_admin_nor_in_the_audit_log(api):
+    body = {"id_tag": "471147", "type": "KeyCode", "description": "Guests"}
+    made = api.post("/api/ocpp/id-tags/", body, "application/json")
+    row = made.json()
+    path = f"/api/ocpp/id-tags/{row['id']}/"
+    assert (made.status_code, row["id_tag"]) == (201, "(hidden)")
+    admin = "/admin/transactions/idtag/"
+    pages = [path, "/api/ocpp/id-tags/", admin, f"{admin}{row['id']}/change/", f"{admin}{row['id']}/delete/"]
+    pages += [f"{admin}{row['id']}/history/", "/tags/", "/api/ocpp/id-tags/export.csv"]
+    assert api.patch(path, {"id_tag": "471148"}, "application/json").status_code == 200
+    assert api.patch(path, {"status": "Blocked"}, "application/json").status_code == 200
+    shown = {page: api.get(page) for page in pages}
+    assert {answer.status_code for answer in shown.values()} == {200}
+    assert api.delete(path).status_code == 204
+    texts = [made, *shown.values(), api.get("/api/ocpp/audit/"), api.get("/admin/chargers/auditentry/")]
+    assert not [text.request["PATH_INFO"] for text in texts if b"47114" in text.content]
+    entries = api.get("/api/ocpp/audit/?kind=id tag").json()["results"]
+    assert [entry["after"] and entry["after"].get("id_tag") for entry in entries] == [None, None, "replaced", "set"]
+
+
+def test_a_body_with_a_hidden_pin_leaves_it_as_it_is(api):
+    tag = a_tag("4711", type="KeyCode")
+    path = f"/api/ocpp/id-tags/{tag.pk}/"
+    row = api.get(path).json() | {"status": "Blocked"}
+    assert api.put(path, row, "application/json").status_code == 200
+    tag.refresh_from_db()
+    assert (tag.id_tag, tag.status) == ("4711", "Blocked")
+    refused = api.post("/api/ocpp/id-tags/", {"id_tag": "(hidden)"}, "application/json")
+    assert refused.status_code == 400
+    assert "stands for a secret" in refused.json()["error"]
+
+
+def test_a_pin_is_found_by_the_whole_of_it_and_authorizes(api):
+    a_tag("4711", type="KeyCode", description="Guests")
+    assert verdict("4711", "KeyCode").status == "Accepted"
+    assert api.get("/api/ocpp/id-tags/?id_tag=4711").json()["results"][0]["description"] == "Guests"
+    admin = "/admin/transactions/idtag/?q="
+    for search, is_found in (("4711", True), ("471", False), ("guest", True)):
+        assert (b"Guests" in api.get(admin + search).content) == is_found, search
+
+
+# --- the last authorization --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1"])
+def test_a_known_tag_says_when_it_was_last_presented(api, version):
+    tag, other = a_tag("ABC"), a_tag("OTHER")
+    assert api.get(f"/api/ocpp/id-tags/{tag.pk}/").json()["last_authorized_at"] is None
+    charger = a_charger(ocpp_version=version)
+    token = {"idTag": "abc"} if version == "ocpp1.6" else {"idToken": {"idToken": "abc", "type": "Central"}}
+    tell(charger, "Authorize", **token)
+    assert eventually(lambda: api.get(f"/api/ocpp/id-tags/{tag.pk}/").json()["last_authorized_at"])
+    other.refresh_from_db()
+    assert other.last_authorized_at is None
+
+
+def test_an_older_authorization_does_not_replace_a_newer_one():
+    tag, now = a_tag("ABC"), datetime.now(UTC)
+    authorizations.write([Authorization(tag.pk, now), Authorization(tag.pk, now - timedelta(minutes=1))])
+    authorizations.write([Authorization(tag.pk, now - timedelta(hours=1))])
+    tag.refresh_from_db()
+    assert tag.last_authorized_at == now

@@ -48,7 +48,7 @@ class IdTagFilter(AsSent):
     class Meta:
         model = IdTag
         fields = ["id", "id_tag", "type", "status", "expiry_date", "parent_id_tag", "master_pass", "language"]
-        fields += ["message", "concurrent_limit", "description", "created_at"]
+        fields += ["message", "concurrent_limit", "description", "created_at", "last_authorized_at"]
 
 
 class ReservationFilter(OfCharger):

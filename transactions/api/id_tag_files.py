@@ -20,7 +20,7 @@ from core.http.downloads import cell, is_formula
 from core.http.errors import Conflict
 from transactions.api.serializers import CHARGER_NOT_FOUND, IdTagSerializer
 from transactions.models import IdTag
-from transactions.models.id_tags import KEY_CODE
+from transactions.services.key_codes import KEY_CODE
 
 MOST_LINES = 10_000
 COLUMNS = (

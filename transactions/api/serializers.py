@@ -10,6 +10,7 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.models import Charger, ChargerGroup
 from chargers.services import access
+from core.ocpp.redaction import HIDDEN
 from core.ocpp.versions import OCPP16
 from transactions.models import (
     IdTag,
@@ -29,15 +30,32 @@ AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them,
 
 
 class WithoutKeyCodes(serializers.ModelSerializer):
-    """Rows with the type of their token. A token that is a PIN is hidden."""
+    """Rows with the type of their token. A token that is a PIN is hidden.
+
+    A body in which it is hidden, as it was read, leaves it as it is.
+    """
+
+    def to_internal_value(self, body: Any) -> Any:
+        columns: dict[str, Any] = super().to_internal_value(body)
+        if columns.get("id_tag") == HIDDEN:
+            if self.instance is None:
+                message = f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself."
+                raise serializers.ValidationError({"id_tag": [message]})
+            columns["id_tag"] = self.instance.id_tag
+        return columns
 
     def to_representation(self, row: Any) -> dict[str, Any]:
         members: dict[str, Any] = super().to_representation(row)
         for name in members.keys() & {"id_tag", "id_token"}:
-            members[name] = key_codes.shown(members[name], row.id_token_type)
+            members[name] = key_codes.shown(members[name], _type_of_token(row))
         if "stop_id_tag" in members:
             members["stop_id_tag"] = row.shown_stop_id_tag
         return members
+
+
+def _type_of_token(row: Any) -> str:
+    kind: str = row.type if isinstance(row, IdTag) else row.id_token_type
+    return kind
 
 
 class TransactionSerializer(WithoutKeyCodes, ChargerRow):
@@ -228,11 +246,12 @@ class LimitedTo(serializers.ModelSerializer):
         return charger.pk in request.reached_chargers
 
 
-class IdTagSerializer(LimitedTo):
+class IdTagSerializer(WithoutKeyCodes, LimitedTo):
     """An id token is unique by its text, whatever its case, and its type.
 
     OCPP 1.6 allows 20 characters, 2.0.1 allows 36; some chargers send more. `group` is another name of
     `parent_id_tag`. `chargers` are ids, `groups` names of groups of chargers; without both it is valid everywhere.
+    The text of type `KeyCode` is a PIN, which is shown as `(hidden)`.
     """
 
     id_tag = serializers.RegexField(
@@ -263,8 +282,9 @@ class IdTagSerializer(LimitedTo):
             "concurrent_limit",
             "description",
             "created_at",
+            "last_authorized_at",
         ]
-        read_only_fields = ["created_at"]
+        read_only_fields = ["created_at", "last_authorized_at"]
         extra_kwargs = {"parent_id_tag": AS_SENT}
 
     def to_internal_value(self, body: Any) -> Any:

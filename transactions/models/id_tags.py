@@ -10,12 +10,14 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Upper
 
 from chargers.models import Charger, ChargerGroup
+from transactions.services import key_codes
+from transactions.services.key_codes import KEY_CODE
 
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 LANGUAGE = RegexValidator(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$", "A language tag such as de or en-US.")
 EXISTS_ALREADY = "This id tag exists already with this type (compared without case)."
 MASTER_PASS_WITHOUT_GROUP = "A master pass needs the group that its chargers have as MasterPassGroupId."
-KEY_CODE, NO_AUTHORIZATION = "KeyCode", "NoAuthorization"
+NO_AUTHORIZATION = "NoAuthorization"
 
 
 class IdTagQuerySet(models.QuerySet):
@@ -79,6 +81,9 @@ class IdTag(models.Model):
         null=True, blank=True, help_text="Transactions it may have under way at a time; empty: any number."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    last_authorized_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a charger last asked for it by Authorize."
+    )
 
     objects = IdTagQuerySet.as_manager()
 
@@ -94,7 +99,14 @@ class IdTag(models.Model):
         ]
 
     def __str__(self) -> str:
+        if self.type == KEY_CODE:
+            return f"{self.shown_id_tag} ({self.type}, id {self.pk})"
         return f"{self.id_tag} ({self.type})" if self.type else self.id_tag
+
+    @property
+    def shown_id_tag(self) -> str:
+        """Its text as it may be shown: a PIN is hidden."""
+        return key_codes.shown(self.id_tag, self.type)
 
     def clean(self) -> None:
         """Raise `ValidationError` for a master pass without a group, by which its chargers would recognize it."""

@@ -16,7 +16,7 @@ from chargers.models import Charger
 from core.db import bulk_sql
 from core.ocpp.redaction import HIDDEN
 from transactions import sql
-from transactions.models.id_tags import KEY_CODE
+from transactions.services.key_codes import KEY_CODE
 
 DAYS_AT_ONCE = 1000  # marks for which one transaction computes the days
 CHARGERS_AT_ONCE = 50  # of which one transaction computes all days

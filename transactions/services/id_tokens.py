@@ -12,7 +12,10 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag
-from transactions.models.id_tags import KEY_CODE, NO_AUTHORIZATION
+from transactions.models.id_tags import NO_AUTHORIZATION
+from transactions.services import authorizations
+from transactions.services.authorizations import Authorization
+from transactions.services.key_codes import KEY_CODE
 
 # The token, whether it is limited to chargers, and those of `chargers` to which it is.
 KNOWN_TAGS = f"""
@@ -126,8 +129,14 @@ def of_type(same_text: dict[str, KnownTag], type: str) -> KnownTag | None:
 
 
 def authorize(presented: list[Presented]) -> list[Verdict]:
-    """Return the verdict on each token that was presented. An unknown token is `Invalid`, never an error."""
+    """Return the verdict on each token that was presented, and note when known ones were.
+
+    An unknown token is `Invalid`, never an error.
+    """
     known = find_known(presented)
+    found = [(known.tag(one.id_token, one.type), one.call.received_at) for one in presented]
+    if noted := [Authorization(tag.pk, at) for tag, at in found if tag]:
+        database.on_commit(lambda: authorizations.writer.put(*noted), robust=True)
     return [known.verdict(one) for one in presented]
 
 

@@ -63,7 +63,7 @@ def reserved(command: Command) -> None:
 
 
 def _columns(command: Command) -> reservations.Columns:
-    request = command.payload
+    request = command.payload.opened()  # a PIN too, by which the reservation is sent again
     return {
         "charger": command.charger,
         "evse_id": request.get("evseId", 0),

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from chargers.admin.base import RequiresEveryCharger, shown_once
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.models import Delivery, Webhook
-from chargers.models.deliveries import AttemptsQuerySet
 from chargers.models.events import KIND_CHOICES
 
 
@@ -33,7 +32,7 @@ class WebhookAdmin(RequiresEveryCharger, admin.ModelAdmin):
 
 
 @admin.action(description="Send again", permissions=["change"])
-def send_again(modeladmin: admin.ModelAdmin, request: HttpRequest, deliveries: AttemptsQuerySet) -> None:
+def send_again(modeladmin: admin.ModelAdmin, request: HttpRequest, deliveries: Any) -> None:
     messages.success(request, f"{deliveries.replay()} deliveries will be sent again.")
 
 

@@ -653,5 +653,4 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(command_totals.MARKS, command_totals.NO_MARKS),
-    ]
     ])]

@@ -66,6 +66,7 @@ urlpatterns = [
     path("limits/new/", limits.NewLimit.as_view(), name="new-limit"),
     path("limits/<int:pk>/", limits.LimitPage.as_view(), name="limit"),
     path("limits/<int:pk>/remove/", limits.RemoveLimit.as_view(), name="remove-limit"),
+    path("curves/sites/<int:pk>/limits.json", limits.SiteLimitCurve.as_view(), name="site-limit-curve"),
     path("curves/limits/<int:pk>.json", limits.LimitCurve.as_view(), name="limit-curve"),
     path(
         "curves/chargers/<charger:charger_id>/limits.json",

@@ -70,6 +70,11 @@ def visible(user: Any) -> QuerySet[PowerLimit]:
     return rows.filter(Q(site__in=access.sites(user).order_by().values("pk")) | Q(charger__in=of_chargers))
 
 
+def of_site(user: Any, site: Site) -> QuerySet[PowerLimit]:
+    """Return the limits of `site` and of its chargers that `user` may see and that were not removed."""
+    return visible(user).filter(Q(site=site) | Q(charger__site=site), removed_at=None)
+
+
 def create(limits: Sequence[PowerLimit], by: str) -> None:
     """Store new `limits` of the user `by`, and send what can be sent at once."""
     with transaction.atomic():

@@ -27,6 +27,7 @@ from dashboard.views.base import Listing, Page, form_values
 
 KW = 1000
 MAX_CHARGERS = 500  # of one form
+MAX_SHOWN, MAX_CURVES = 50, 6  # limits, and curves of chargers, on the page of a site
 
 
 class Limits(Listing):
@@ -279,6 +280,35 @@ class ChargerLimitCurve(Page):
         if not parts:
             return JsonResponse({"at": [], "limit": []})
         return JsonResponse(of_week(parts, unit, zone_of(charger.site), datetime.now(UTC)))
+
+
+class SiteLimitCurve(Page):
+    """The curve of the limits of a site as a whole, in the present week."""
+
+    permission_required = "commands.view_command"
+
+    def get(self, request, pk):
+        site = access.sites(request.user).filter(pk=pk).first()
+        if site is None:
+            raise Http404(gettext("There is no site {pk}.").format(pk=pk))
+        parts = [Part(limit) for limit in power_limits.of_site(request.user, site).filter(site=site)]
+        if not parts:
+            return JsonResponse({"at": [], "limit": []})
+        return JsonResponse(of_week(parts, parts[0].limit.unit, zone_of(site), datetime.now(UTC)))
+
+
+def of_site_page(user, site):
+    """Return what `site_limits.html` shows of `site`: its limits, those of its chargers, and the curves of these."""
+    found = list(power_limits.of_site(user, site).order_by("charger__identity", "evse_id", "pk")[: MAX_SHOWN + 1])
+    limits = found[:MAX_SHOWN]
+    of_chargers = [limit for limit in limits if limit.charger]
+    places = {(limit.charger, limit.evse_id): limit for limit in of_chargers}
+    return {
+        "site_limits": [limit for limit in limits if not limit.charger],
+        "charger_limits": of_chargers,
+        "charger_curves": list(places.values())[:MAX_CURVES],
+        "has_more_limits": len(found) > MAX_SHOWN,
+    }
 
 
 def of_charger_page(charger: Charger):

@@ -21,6 +21,7 @@ from core.http import zone
 from core.http.downloads import csv_file
 from dashboard import fleet, sites
 from dashboard.labels import LABELS
+from dashboard.views import limits
 from dashboard.views.base import Listing, Page, without_empty
 from dashboard.views.fleet import Fleet
 
@@ -122,6 +123,7 @@ class SitePage(OfSite, Fleet):
             "open_sessions": sites.open_sessions(user, [site]).get(site.pk, 0) if may_see_sessions else None,
             "map": _map(),
             "may_change": user.has_perm("chargers.change_site"),
+            **({} if self.is_live or not user.has_perm("commands.view_command") else limits.of_site_page(user, site)),
             "may_delete": reaches_every_charger(user) and user.has_perm("chargers.delete_site"),
             "may_share": may_share,
             "colleagues": site.users.prefetch_related("groups").order_by("username") if may_share else (),

@@ -4,16 +4,18 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from chargers.models import AuditEntry, Charger, ChargerGroup, Site
-from commands.models import Batch, BatchItem, Schedule
+from commands.models import Batch, BatchItem, PowerLimit, Schedule
 from core.ocpp.timestamps import day_bounds
 from dashboard import sites
 from tests.support.builders import a_charger, a_command, a_transaction, open_socket, tell
-from tests.support.dashboard import HTML, charging, page_of
+from tests.support.dashboard import HTML, a_user, charging, page_of
 from tests.support.responses import content
 from transactions.models import Transaction
 
@@ -290,6 +292,51 @@ def test_a_site_shows_its_details_its_chargers_and_its_local_time(api):
     assert "THERE-1" not in page
     assert 'data-time-zone="Pacific/Apia"' in page
     assert api.get("/sites/999/").status_code == 404
+
+
+def test_a_site_shows_its_power_limits_and_those_of_its_chargers(api):
+    site, other = a_site(time_zone=BERLIN), a_site("Other")
+    charger, foreign = at(site, charger_id="HERE-1"), at(other, charger_id="THERE-1")
+    assert "No power limits" in shown(api, f"/sites/{site.pk}/")
+    PowerLimit.objects.create(site=site, amount=50, weekdays=[6, 7])
+    PowerLimit.objects.create(site=site, amount=32)
+    PowerLimit.objects.create(charger=charger, amount=6000, unit="W", from_time="18:00", until_time="22:00")
+    PowerLimit.objects.create(charger=charger, amount=7, removed_at=datetime.now(UTC))
+    PowerLimit.objects.create(charger=foreign, amount=9)
+    page = shown(api, f"/sites/{site.pk}/")
+    for text in ("50 A", "32 A", "6 kW", "daily 18:00–22:00"):
+        assert text in page
+    assert page.count('class="curve"') == 2
+    assert "/curves/chargers/HERE-1/limits.json?evse=0" in page
+    assert "7 A" not in page
+    assert "9 A" not in page
+    curve = api.get(f"/curves/sites/{site.pk}/limits.json").json()
+    assert set(curve["limit"]) == {32}  # the lowest of both
+    assert api.get(f"/curves/sites/{other.pk}/limits.json").json() == {"at": [], "limit": []}
+
+
+def test_the_power_limits_of_a_site_need_the_permission_to_view_commands(client):
+    site = a_site()
+    user = a_user(client, "view_charger", "view_site", group_of=[])
+    site.users.add(user)
+    PowerLimit.objects.create(site=site, amount=50)
+    assert "50 A" not in shown(client, f"/sites/{site.pk}/")
+    assert client.get(f"/curves/sites/{site.pk}/limits.json").status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_command"))
+    assert "50 A" in shown(client, f"/sites/{site.pk}/")
+    assert client.get(f"/curves/sites/{a_site('Far').pk}/limits.json").status_code == 404
+
+
+def test_the_queries_of_a_site_do_not_depend_on_its_power_limits(api):
+    site, counts = a_site(), []
+    for number in range(3):
+        charger = at(site, charger_id=f"HERE-{number}")
+        PowerLimit.objects.create(charger=charger, amount=6)
+        PowerLimit.objects.create(site=site, amount=6)
+        with CaptureQueriesContext(connection) as captured:
+            shown(api, f"/sites/{site.pk}/")
+        counts.append(len(captured))
+    assert counts[1] == counts[2]
 
 
 def test_pages_and_lists_of_a_site_show_times_in_its_zone(api):

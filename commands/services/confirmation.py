@@ -245,7 +245,7 @@ def _read_back(commands: Sequence[Command], now: datetime) -> None:
     An operator who sends one command after the other, as a script does, meets none between them.
     """
     wanted = [(command, read) for command in commands if (read := _wanted(command, now))]
-    if not wanted:
+    if not wanted or not settings.OCPP_READ_BACK_SECONDS:
         return
     busy = _busy([command for command, _ in wanted], now)
     for command, read in wanted:
@@ -260,9 +260,9 @@ def _busy(commands: Sequence[Command], now: datetime) -> set[int]:
     chargers = {command.charger for command in commands}
     booted = {charger.pk for charger in chargers if charger.last_boot_at and charger.last_boot_at > lately}
     # Older commands than these have finished earlier, so that only a few rows of each charger are read.
-    since = Command.objects.filter(charger__in=chargers, pk__gte=min(command.pk for command in commands))
+    since = _not_reading_back().filter(charger__in=chargers, pk__gte=min(command.pk for command in commands))
     unfinished = Command.objects.filter(charger__in=chargers).exclude(state=FINISHED)
-    finished = since.filter(pk__in=_not_reading_back().values("pk"), finished_at__gt=lately)
+    finished = since.filter(finished_at__gt=lately)
     return booted.union(*(found.values_list("charger", flat=True) for found in (unfinished, finished)))
 
 

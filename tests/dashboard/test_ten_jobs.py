@@ -130,7 +130,7 @@ def a_zone_where_it_is_night():
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"  # the signs of these names are reversed
 
 
-def test_be_told_by_mail_at_night_and_acknowledge_on_a_phone(browser, live, mailbox):
+def test_get_a_mail_at_night_and_acknowledge_on_a_phone(browser, live, mailbox):
     charger_id = an_id()
     site = a_site(live, time_zone=a_zone_where_it_is_night())
     live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "site": site["id"]})
@@ -140,7 +140,7 @@ def test_be_told_by_mail_at_night_and_acknowledge_on_a_phone(browser, live, mail
     assert status == 201, made
     with live.charger(charger_id) as charger:
         charger.exchange("StatusNotification", faulted())
-        with walk(browser, live, "Be told by mail at night, and acknowledge on a phone", NARROW) as walked:
+        with walk(browser, live, "Get a mail at night, and acknowledge on a phone", NARROW) as walked:
             wait_until(walked.page, lambda: mailbox.mails)
             (mail,) = mailbox.mails
             assert mail["To"] == "ann@example.org"

@@ -28,6 +28,7 @@ from dashboard.views.batches import selection
 from dashboard.views.limits import confirmation
 
 MAX_CHOICES = 500  # of models and of versions in the form
+IMAGES_LISTED = 10  # the newest ones, above the list of campaigns
 NUMBERS = ("canaries", "at_once", "max_failures", "days")
 USUAL = {"canaries": "1", "at_once": "10", "max_failures": "3", "days": "7"}
 
@@ -53,7 +54,8 @@ class Campaigns(Listing):
 
     def get_context_data(self, **kwargs):
         may_command = self.request.user.has_perm("commands.add_command")
-        return super().get_context_data(**kwargs) | {"may_command": may_command}
+        images = Firmware.objects.order_by("-pk")[:IMAGES_LISTED] if may_command else []
+        return super().get_context_data(**kwargs) | {"may_command": may_command, "images": images}
 
 
 class CampaignPage(Listing):

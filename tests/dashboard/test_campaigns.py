@@ -1,20 +1,13 @@
 """Pages of firmware campaigns, and a campaign in a browser on a phone."""
 
-import asyncio
-from contextlib import contextmanager
-
 import pytest
-import requests
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from chargers.models import Site
 from commands.models import Campaign, CampaignItem, Firmware
 from commands.services import campaigns
-from tests.support.browser import EXECUTABLE, NARROW, NONE, a_page, check, has
 from tests.support.builders import a_charger, open_socket
 from tests.support.dashboard import HTML, a_user
-from tests.support.live import an_id, background, eventually, until_connected
-from tools.simulator.charger import Options, SimulatedCharger
 
 FORM = {f"day{day}": "on" for day in range(1, 8)} | {"csrfmiddlewaretoken": "x"}
 
@@ -104,91 +97,3 @@ def test_campaigns_of_others_are_not_found(client, image):
     form = text(client.get("/campaigns/new/"))
     assert "secret" not in form and "far away" not in form
     assert Campaign.objects.get().state == "draft"
-
-
-# --- in a browser ------------------------------------------------------------------------------
-
-
-@contextmanager
-def simulated(live, *chargers):
-    """Let `chargers` live, in the event loop of this process."""
-    lives = [asyncio.run_coroutine_threadsafe(charger.run(), background()) for charger in chargers]
-    try:
-        until_connected(live, *(charger.identity for charger in chargers))
-        yield
-    finally:
-        for each in lives:
-            each.cancel()
-
-
-class Clicks:
-    """Count the clicks of an operator; to write into a field needs one, too."""
-
-    number = 0
-
-    def click(self, locator):
-        self.number += 1
-        locator.click()
-
-    def select(self, locator, **choice):
-        self.number += 1
-        locator.select_option(**choice)
-
-    def write(self, locator, written):
-        self.number += 1
-        locator.fill(written)
-
-
-@pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-def test_a_campaign_of_five_chargers_of_which_one_fails(browser, live):
-    versions = ("1.6", "2.0.1", "1.6", "2.0.1", "2.0.1")
-    options = [{"ocpp": version, "url": live.stack.ws_url, "pause": 600.0} for version in versions]
-    options[-1]["quirks"] = ("installation-fails",)
-    chargers = [SimulatedCharger(an_id(), Options(**each)) for each in options]
-    ids, broken = [charger.identity for charger in chargers], chargers[-1]
-    name = f"Demo {an_id()}"
-    made = requests.post(
-        f"{live.url}/api/ocpp/firmware/",
-        {"description": name, "version": "2.1.0"},
-        files={"file": (f"{an_id()}-2.1.0.bin", b"image")},
-        timeout=20,
-    )
-    assert made.status_code == 201, made.text
-    with simulated(live, *chargers), a_page(browser, live, viewport=NARROW) as phone:
-        operator, main = Clicks(), phone.locator("main")
-        check(phone, "/campaigns/")
-        operator.click(phone.get_by_role("link", name="New campaign"))
-        check(phone)
-        operator.select(phone.get_by_role("combobox", name="Image"), label=f"{name} (2.1.0)")
-        operator.write(phone.get_by_label("Or charger IDs"), "\n".join(ids))
-        operator.click(phone.get_by_role("button", name="Continue"))
-        has(main, "This is sent to 5 chargers.")
-        has(main, "Canaries: 1.")
-        check(phone)
-        operator.click(phone.get_by_role("button", name="Start campaign"))
-        has(phone.locator("#campaign h1"), "Running")
-        assert operator.number <= 6
-        number = int(phone.url.rstrip("/").rpartition("/")[2])
-        phone.locator("#campaign .pill", has_text="Finished").wait_for(timeout=90_000)
-        rows = phone.locator("#list tbody tr")
-        has(rows.filter(has_text=broken.identity), "Failed")
-        has(rows.filter(has_text=broken.identity), "The charger reported InstallationFailed.")
-        assert rows.filter(has_text="Confirmed").count() >= 4
-        check(phone)
-        shown = live.get(f"/api/ocpp/campaigns/{number}/")
-        assert (shown["state"], shown["states"]["confirmed"], shown["states"]["failed"]) == ("finished", 4, 1)
-        broken.installs = True
-        phone.get_by_role("link", name="Repeat for those that failed").click()
-        has(main, "This is sent to 1 charger.")
-        check(phone)
-        phone.get_by_role("button", name="Repeat for those that failed").click()
-        phone.locator("#campaign .pill", has_text="Finished").wait_for(timeout=60_000)
-        shown = live.get(f"/api/ocpp/campaigns/{number}/")
-        assert (shown["state"], shown["states"]["confirmed"], shown["states"]["failed"]) == ("finished", 5, 0)
-        for charger_id in ids:  # each restarts with the version of the image
-            path = f"/api/ocpp/chargers/{charger_id}/"
-            eventually(lambda path=path: live.get(path)["firmware_version"] == "2.1.0", 20)
-        items = live.get(f"/api/ocpp/campaigns/{number}/items/")["results"]
-        assert [(item["state"], item["confirmation"], item["is_canary"]) for item in items] == [
-            ("confirmed", "confirmed", number == 0) for number in range(5)
-        ]

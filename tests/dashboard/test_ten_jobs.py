@@ -1,5 +1,6 @@
 """Ten daily jobs of operators in a browser. docs/jobs.md has the clicks of each, and none takes more than six."""
 
+import asyncio
 import csv
 import json
 import re
@@ -11,12 +12,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
+import requests
 import websockets
 from aiosmtpd.controller import Controller
 
 from tests.support.browser import EXECUTABLE, NARROW, NONE, PHONE, WALL, a_page, check, has, playwright, wait_until
-from tests.support.live import an_id, exchange
+from tests.support.live import an_id, background, eventually, exchange, until_connected
 from tests.support.wire import WireCharger
+from tools.simulator.charger import Options, SimulatedCharger
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
 MOST_CLICKS = 6
@@ -246,6 +249,80 @@ def test_limit_to_6_a_daily_and_see_it_confirmed(browser, live):
         has(phone.locator("#limit-state"), "Ended")
 
 
+@contextmanager
+def simulated(live, *chargers):
+    """Let `chargers` live, in the event loop of this process."""
+    lives = [asyncio.run_coroutine_threadsafe(charger.run(), background()) for charger in chargers]
+    try:
+        until_connected(live, *(charger.identity for charger in chargers))
+        yield
+    finally:
+        for each in lives:
+            each.cancel()
+
+
+def an_image(live):
+    """The description of a new image of version 2.1.0."""
+    made = requests.post(
+        f"{live.url}/api/ocpp/firmware/",
+        {"description": f"Demo {an_id()}", "version": "2.1.0"},
+        files={"file": (f"{an_id()}-2.1.0.bin", b"image")},
+        timeout=20,
+    )
+    assert made.status_code == 201, made.text
+    return made.json()["description"]
+
+
+def test_bring_firmware_to_five_chargers_of_which_one_fails(browser, live):
+    site, image = a_site(live), an_image(live)
+    versions = ("1.6", "2.0.1", "1.6", "2.0.1", "2.0.1")
+    options = [{"ocpp": version, "url": live.stack.ws_url, "pause": 600.0} for version in versions]
+    options[-1]["quirks"] = ("installation-fails",)
+    chargers = [SimulatedCharger(an_id(), Options(**each)) for each in options]
+    ids, broken = [charger.identity for charger in chargers], chargers[-1]
+    for charger_id in ids:
+        live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "site": site["id"]})
+    with (
+        simulated(live, *chargers),
+        walk(browser, live, "Bring firmware to five chargers, of which one fails", WALL) as walked,
+    ):
+        page, main = walked.page, walked.page.locator("main")
+        walked.click("link", "Firmware campaigns")
+        walked.click("link", f"{image} (2.1.0)")
+        walked.choose("Site", site["name"])
+        check(page)
+        walked.click("button", "Continue")
+        has(main, "This is sent to 5 chargers.")
+        has(main, "Canaries: 1.")
+        check(page)
+        walked.click("button", "Start campaign")
+        has(page.locator("#campaign h1"), "Running")
+        number = int(page.url.rstrip("/").rpartition("/")[2])
+        page.locator("#campaign .pill", has_text="Finished").wait_for(timeout=90_000)
+        failed = page.locator("#list tbody tr").filter(has_text=broken.identity)
+        has(failed, "Failed")
+        has(failed, "The charger reported InstallationFailed.")
+        check(page)
+        shown = live.get(f"/api/ocpp/campaigns/{number}/")
+        assert (shown["state"], shown["states"]["confirmed"], shown["states"]["failed"]) == ("finished", 4, 1)
+        broken.installs = True
+        page.set_viewport_size(NARROW)
+        page.get_by_role("link", name="Repeat for those that failed").click()
+        has(main, "This is sent to 1 charger.")
+        check(page)
+        page.get_by_role("button", name="Repeat for those that failed").click()
+        page.locator("#campaign .pill", has_text="Finished").wait_for(timeout=60_000)
+        check(page)
+        shown = live.get(f"/api/ocpp/campaigns/{number}/")
+        assert (shown["state"], shown["states"]["confirmed"], shown["states"]["failed"]) == ("finished", 5, 0)
+        for charger_id in ids:  # each restarts with the version of the image
+            path = f"/api/ocpp/chargers/{charger_id}/"
+            eventually(lambda path=path: live.get(path)["firmware_version"] == "2.1.0", 20)
+        items = live.get(f"/api/ocpp/campaigns/{number}/items/")["results"]
+        assert [(item["state"], item["confirmation"]) for item in items] == [("confirmed", "confirmed")] * 5
+        assert [item["is_canary"] for item in items] == [True] + [False] * 4
+
+
 def test_accept_an_unknown_tag(browser, live):
     charger_id, tag = an_id(), an_id()[:20]
     with live.socket(charger_id) as socket:
@@ -378,3 +455,10 @@ def test_add_a_new_charger(browser, live):
             exchange(socket, "1", "BootNotification", BOOT)
             has(page.locator("#connection"), "booted as ACME Box")
             assert page.get_by_label("Key, as the password").input_value() == key
+
+
+def test_each_documented_job_is_walked():
+    text = Path(__file__).read_text()
+    jobs = documented()
+    assert len(jobs) == 10
+    assert [job for job in jobs if f'browser, live, "{job}"' not in text] == []

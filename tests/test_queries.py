@@ -45,6 +45,7 @@ from commands.models import (
     Schedule,
     Upload,
 )
+from dashboard.models import ReportSubscription
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import (
     NOON,
@@ -134,6 +135,8 @@ def one_more_of_each(number):
     Schedule.objects.create(name=tag, action="ClearCache", payload={}, chosen={"filter": {}}, every_seconds=60)
     PowerLimit.objects.create(amount=6, charger=charger)
     LimitedPlace.objects.create(charger=charger, evse_id=0)
+    alice = User.objects.get(username="alice")
+    ReportSubscription.objects.create(name=tag, owner=alice, site=charger.site, due_at=now, retry_at=now)
     return transaction
 
 

@@ -370,6 +370,13 @@ def _submit(campaign: Campaign, item: CampaignItem, user: Any, now: datetime) ->
     except (schemas.Violation, Conflict, sealing.Unreadable) as error:
         _end(item, FAILED, str(getattr(error, "detail", error)), now)
         return None
+    except Exception as error:  # noqa: BLE001  (one charger would block all others)
+        if faults.kind_of(error):  # the whole transaction is tried again
+            raise
+        logger.exception("The command of campaign %s for %s could not be created", campaign.pk, item.charger)
+        item.command = None
+        _end(item, FAILED, f"An internal error ({type(error).__name__}). See the log of the workers.", now)
+        return None
     item.state = RUNNING
     item.save(update_fields=["state", "command"])
     return item.command

@@ -14,6 +14,7 @@ from commands.actions.table import ACTIONS, encode
 from commands.admin.actions import MAX_SINGLE_COMMANDS, ON_CHARGERS
 from commands.models import (
     Batch,
+    Campaign,
     CertificateInquiry,
     ChargingProfile,
     Command,
@@ -78,7 +79,9 @@ def one_of_each(api):
     Reservation.objects.create(charger=charger, connector_id=1, id_tag="ABC", expiry_date=datetime.now(UTC))
     ChargingProfile.objects.create(description="night", profile=PROFILE)
     LocalList.objects.create(charger=charger, version=1, entries={})
-    Firmware.objects.create(description="1.1", file="firmware/none.bin")
+    image = Firmware.objects.create(description="1.1", file="firmware/none.bin")
+    campaign = Campaign.objects.create(name="June", firmware=image, chosen={"filter": {}})
+    campaign.items.create(charger=charger, command=command)
     DisplayMessage.objects.create(charger=charger, message_id=1, content="<b>x</b>")
     PublishedFirmware.objects.create(charger=charger, locations=["http://10.0.0.2/1.bin"])
     PowerLimit.objects.create(charger=charger, amount=6)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import requests
 
 from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
 from tests.support.live import Live, exchange, free_port
@@ -16,7 +17,13 @@ from tools.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 
 FOLDER = PROJECT / "docs" / "screenshots"
 NOW = datetime.now(UTC).replace(microsecond=0)
-SITES = ("North car park", "South car park", "Depot", "Harbour")
+# Name: latitude, longitude.
+SITES = {
+    "North car park": (53.55, 9.99),
+    "South car park": (48.14, 11.58),
+    "Depot": (52.53, 13.38),
+    "Harbour": (54.32, 10.14),
+}
 MODELS = (("Voltara", "Duo 22"), ("Ampere & Sons", "Column 11"), ("Wattwerk", "Fast 150"))
 # State of connector 1 by the number of the charger; the others are available.
 STATES = {
@@ -44,6 +51,7 @@ def main():
             live = Live(stack, stack.env["DATABASE_URL"])
             with ExitStack() as opened:
                 print("Simulating a fleet.")
+                add_sites(live)
                 sockets = [opened.enter_context(a_charger(live, number)) for number in range(1, CHARGERS + 1)]
                 take_pictures(live, paths(live, sockets))
         finally:
@@ -53,6 +61,12 @@ def main():
 # --- simulated fleet -----------------------------------------------------------------
 
 
+def add_sites(live):
+    for name, (latitude, longitude) in SITES.items():
+        body = {"name": name, "latitude": str(latitude), "longitude": str(longitude), "time_zone": "Europe/Berlin"}
+        live.post("/api/ocpp/sites/", body | {"power_limit_w": 120_000})
+
+
 @contextmanager
 def a_charger(live, number):
     charger_id = f"CP-{number:03}"
@@ -60,13 +74,14 @@ def a_charger(live, number):
         vendor, model = MODELS[number % len(MODELS)]
         boot = {"chargePointVendor": vendor, "chargePointModel": model, "firmwareVersion": f"2.{number % 4}.1"}
         exchange(socket, "boot", "BootNotification", boot | {"chargePointSerialNumber": f"SN{number:06}"})
-        site = {"description": SITES[number % len(SITES)], "message_log": "all"}
-        live.request("PATCH", f"/api/ocpp/chargers/{charger_id}/", site)
+        place = {"site": list(SITES)[number % len(SITES)], "message_log": "all"}
+        live.request("PATCH", f"/api/ocpp/chargers/{charger_id}/", place)
         state = STATES.get(number, "Available")
         for connector, status in ((1, state), (2, "Available" if number % 5 else "Preparing")):
             report = {"connectorId": connector, "status": status, "timestamp": at(number)}
             error = {"errorCode": "GroundFailure", "info": "RCD tripped"} if status == "Faulted" else {}
             exchange(socket, f"s{connector}", "StatusNotification", {"errorCode": "NoError"} | error | report)
+        past_sessions(socket, number)
         if state == "Charging":
             charge(socket, number)
         if number in DISCONNECTED:
@@ -76,6 +91,19 @@ def a_charger(live, number):
 
 def at(minutes):
     return (NOW - timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+
+
+def past_sessions(socket, number):
+    """Send a session of each day of this month, of which some have no energy."""
+    for day in range(1, NOW.day):
+        wh = 4000 + 9000 * ((number * 7 + day * 5) % 11) if (number + day) % 13 else 0
+        start = {"connectorId": 2, "idTag": f"DRIVER-{(number + day) % 40}", "meterStart": 0}
+        began = NOW.replace(day=day, hour=6 + number % 12, minute=number)
+        start["timestamp"] = began.isoformat()
+        transaction_id = exchange(socket, f"p{day}", "StartTransaction", start)[2]["transactionId"]
+        stop = {"transactionId": transaction_id, "meterStop": wh}
+        stop["timestamp"] = (began + timedelta(minutes=20 + wh // 400)).isoformat()
+        exchange(socket, f"q{day}", "StopTransaction", stop)
 
 
 def charge(socket, number):
@@ -123,6 +151,7 @@ def paths(live, sockets):
     batch = live.post("/api/ocpp/batches/", BATCH)
     for socket in sockets[4:7]:
         reply(socket, {"status": "Accepted"})
+    live.stack.manage("Totals of reports", "rebuild_reports")
     session = live.get("/api/ocpp/transactions/?charger_id=CP-003")["transaction_logs"][0]["transaction_id"]
     return {
         "fleet": "/",
@@ -131,7 +160,32 @@ def paths(live, sockets):
         "simulated": f"/commands/{silent['task_id']}/",
         "batch": f"/batches/{batch['id']}/",
         "form": "/chargers/CP-003/submit/SetChargingProfile/",
+        "sites": "/sites/",
+        "incidents": "/incidents/",
+        "report": "/reports/?group_by=day",
+        "campaign": f"/campaigns/{a_campaign(live, sockets[9:13])}/",
     }
+
+
+def a_campaign(live, sockets):
+    """Return the id of a campaign: the canary is confirmed, one charger has failed, and two are under way."""
+    files = {"file": ("column-2.4.0.bin", b"image")}
+    image = requests.post(
+        f"{live.url}/api/ocpp/firmware/", {"description": "Column", "version": "2.4.0"}, files=files, timeout=20
+    ).json()
+    body = {"firmware": image["id"], "name": "Column 2.4.0", "chargers": [f"CP-{n:03}" for n in range(10, 14)]}
+    campaign = live.post("/api/ocpp/campaigns/", body | {"max_failures": 3})
+    live.post(f"/api/ocpp/campaigns/{campaign['id']}/start/")
+    install(sockets[0], "Installed")
+    for socket, status in zip(sockets[1:], ("InstallationFailed", "Downloading", "Downloading"), strict=True):
+        install(socket, status)
+    return campaign["id"]
+
+
+def install(socket, status):
+    """Answer the UpdateFirmware of a charger, and report `status`."""
+    reply(socket, {}, timeout=60)
+    exchange(socket, "f", "FirmwareStatusNotification", {"status": status})
 
 
 BATCH = {"action": "Reset", "payload": {"type": "Soft"}, "timeout": 5}
@@ -146,9 +200,9 @@ def answer(live, socket, action, payload, result):
     return live.finished(task)
 
 
-def reply(socket, result):
+def reply(socket, result, timeout=10):
     """Answer the next CALL with `result`."""
-    _, message_id, *_ = json.loads(socket.recv(timeout=10))
+    _, message_id, *_ = json.loads(socket.recv(timeout=timeout))
     socket.send(json.dumps([3, message_id, result]))
 
 

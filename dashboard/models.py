@@ -10,13 +10,8 @@ from django.db import models
 from chargers.models import Site
 from core.ocpp.timestamps import display_zone
 
-REPORTS = (
-    "energy",
-    "sessions",
-    "commands",
-    "availability",
-    "faults",
-)  # those of `report_tables`, which imports models
+# Those of `report_tables`, which imports models.
+REPORTS = ("energy", "sessions", "commands", "availability", "faults")
 GROUPS = ("site", "charger", "port", "id_tag", "action", "day", "month")
 EVERY = DAILY, WEEKLY, MONTHLY = ("daily", "weekly", "monthly")
 MAX_ADDRESSES = 50

@@ -27,8 +27,6 @@ SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, 
 
 # --- id_tokens ---------------------------------------------------------------------------------
 
-# The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
-# that is used up.
 # Rows are locked in one order, because starts lock those of their tokens too.
 NOTE_AUTHORIZATIONS = """
 WITH s AS MATERIALIZED (
@@ -40,6 +38,8 @@ UPDATE transactions_idtag t SET last_authorized_at = l.at FROM locked l
 WHERE t.id = l.id AND (t.last_authorized_at >= l.at) IS NOT TRUE
 """
 
+# The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
+# that is used up.
 LIST_UNKNOWN_TAGS = """
 WITH s AS MATERIALIZED (
     SELECT r.*, CASE

@@ -6,7 +6,6 @@ row of a campaign, so that no charger gets the image twice. See docs/campaigns.m
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,7 +61,7 @@ REASONS = {  # by outcome of the command
 }
 
 
-# --- what a campaign will do -------------------------------------------------------------------
+# --- preview ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def preview(campaign: Campaign, user: Any) -> Preview:
     return Preview([charger for charger in chargers if charger.pk not in left_out], skipped)
 
 
-# --- what users do -----------------------------------------------------------------------------
+# --- for users -------------------------------------------------------------------------------
 
 
 def create(columns: dict[str, Any], origin: Origin) -> Campaign:
@@ -386,12 +385,3 @@ def _finish(campaign: Campaign, now: datetime) -> None:
     if campaign.state == states.RUNNING and not campaign.items.filter(state__in=(WAITING, RUNNING)).exists():
         campaign.finished_at = now
         _enter(campaign, states.FINISHED)
-
-
-# --- lists -------------------------------------------------------------------------------------
-
-
-def failed_chargers(campaign: Campaign) -> Sequence[Charger]:
-    """Return the chargers for which the update of `campaign` has failed."""
-    items = campaign.items.filter(state=FAILED).select_related("charger__site")
-    return [item.charger for item in items]

@@ -49,6 +49,7 @@ EVENTS = {CONFIRMED: "command.confirmed", NOT_SEEN: "command.not_seen"}
 READ_BACKS = frozenset(
     {"GetChargingProfiles", "GetCompositeSchedule", "GetConfiguration", "GetLocalListVersion", "GetVariables"}
 )
+IS_READ_BACK = Q(requested_by=audit.SYSTEM_ACTOR, action__in=READ_BACKS, follows__isnull=False)
 NOT_READ = "Nothing is read back from chargers here (OCPP_READ_BACK_SECONDS), so the effect can't be seen."
 READ_TIMEOUT_S = 15.0  # few, because the commands of operators wait for a charger that does not answer
 MAX_ANSWERED, MAX_READ_BACKS = 2, 4  # read-backs for one command
@@ -140,7 +141,7 @@ def _named_transaction(noted: Any) -> int | None:
 
 def _read_backs(commands: Sequence[int]) -> dict[int, list[Command]]:
     """Return {primary key: its read-backs, oldest first}. The portions of one follow it, and count as well."""
-    own = Command.objects.filter(requested_by=audit.SYSTEM_ACTOR, action__in=READ_BACKS).order_by("pk")
+    own = Command.objects.filter(IS_READ_BACK).order_by("pk")
     found: dict[int, list[Command]] = defaultdict(list)
     causes = {pk: pk for pk in commands}
     while causes:
@@ -235,14 +236,13 @@ def must_yield(command: Command) -> bool:
 
 
 def _not_reading_back() -> QuerySet[Command]:
-    by_system = Q(requested_by=audit.SYSTEM_ACTOR, action__in=READ_BACKS, follows__isnull=False)
-    return Command.objects.exclude(by_system)
+    return Command.objects.exclude(IS_READ_BACK)
 
 
 def _read_back(commands: Sequence[Command], now: datetime) -> None:
     """Submit the read-backs of those of `commands` whose chargers are online and had nothing else to do for a while.
 
-    An operator who sends one command after the other, as a script does, meets none between them.
+    So none comes between commands that are submitted one after the other, as by a script.
     """
     wanted = [(command, read) for command in commands if (read := _wanted(command, now))]
     if not wanted or not settings.OCPP_READ_BACK_SECONDS:

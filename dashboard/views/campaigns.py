@@ -20,7 +20,6 @@ from commands.models import campaign as states
 from commands.models.weekly import zone_of
 from commands.services import campaigns
 from commands.services.origin import Origin
-from core.http.errors import Conflict
 from dashboard import jobs, submission
 from dashboard.templatetags.dashboard import times
 from dashboard.views.base import Listing, Page, form_values
@@ -85,7 +84,7 @@ class CampaignPage(Listing):
         }
 
 
-# What users do, and the states of a campaign in which they may.
+# The states of a campaign in which each button is shown.
 ALLOWED = {
     "start": {states.DRAFT},
     "delete": {states.DRAFT},
@@ -94,7 +93,7 @@ ALLOWED = {
     "stop": {states.RUNNING, states.PAUSED},
     "retry": {states.RUNNING, states.PAUSED, states.STOPPED, states.FINISHED},
 }
-ASKS = ("start", "resume", "retry")  # with a page that says what will happen
+CONFIRMED = ("start", "resume", "retry")  # on a page that lists the chargers
 DOES = {
     "pause": campaigns.pause,
     "resume": campaigns.resume,
@@ -111,7 +110,7 @@ class ChangeCampaign(Page):
     template_name = "dashboard/confirm.html"
 
     def get(self, request, pk, do):
-        if do not in ASKS:
+        if do not in CONFIRMED:
             raise Http404(gettext("There is no such page."))
         campaign = find(self, pk)
         try:
@@ -124,7 +123,7 @@ class ChangeCampaign(Page):
     def get_context_data(self, campaign, do, **kwargs):
         context = super().get_context_data(**kwargs) | {"back": reverse("dashboard:campaign", args=[campaign.pk])}
         if do == "start":
-            return context | asked(campaign, campaigns.preview(campaign, self.request.user))
+            return context | start_context(campaign, campaigns.preview(campaign, self.request.user))
         state = CampaignItem.FAILED if do == "retry" else CampaignItem.WAITING
         items = campaign.items.filter(state=state).values("charger")
         chargers = self.within(Charger.objects.filter(pk__in=items), "pk")
@@ -191,7 +190,7 @@ class NewCampaign(Page):
             return self.render_to_response(self.get_context_data(values, refused), status=refused.status)
         self.template_name = "dashboard/confirm.html"
         left_out = ("csrfmiddlewaretoken", "confirmed", "draft")
-        context = Page.get_context_data(self) | asked(campaign, preview)
+        context = Page.get_context_data(self) | start_context(campaign, preview)
         context |= {
             "kept": [(name, value) for name, value in values.items() if name not in left_out],
             "may_change": True,
@@ -216,9 +215,10 @@ class NewCampaign(Page):
         campaign = campaigns.create(columns, origin)
         if "confirmed" in values:
             try:
-                campaigns.start(campaign, self.request.user, origin.requested_by)
-            except Conflict as conflict:  # the draft stays
-                messages.error(self.request, str(conflict.detail))
+                with submission.refusing():
+                    campaigns.start(campaign, self.request.user, origin.requested_by)
+            except submission.Refused as refused:  # the draft stays
+                messages.error(self.request, refused.message)
         return redirect("dashboard:campaign", campaign.pk)
 
 
@@ -232,24 +232,24 @@ def _kind(text):
 
 
 def effect(campaign):
-    """Say what a campaign does to each charger."""
+    """Describe the effect of a campaign on each charger, and its limits."""
     text = gettext("Each charger fetches the image {image}, installs it and restarts.")
-    said = [text.format(image=campaign.firmware)]
+    sentences = [text.format(image=campaign.firmware)]
     if campaign.canaries:
         text = gettext("Canaries: {number}. The other chargers wait until the updates of these are confirmed.")
-        said.append(text.format(number=campaign.canaries))
+        sentences.append(text.format(number=campaign.canaries))
     text = gettext("At most {number} chargers are updated at a time.")
-    said.append(text.format(number=campaign.at_once))
+    sentences.append(text.format(number=campaign.at_once))
     text = gettext("Failures until it stops: {number}.")
-    said.append(text.format(number=campaign.max_failures))
+    sentences.append(text.format(number=campaign.max_failures))
     if not campaign.is_constant:
         text = gettext("It sends {times}, in the time zone of the site of each charger.")
-        said.append(text.format(times=times(campaign)))
-    return " ".join(said)
+        sentences.append(text.format(times=times(campaign)))
+    return " ".join(sentences)
 
 
-def asked(campaign, preview):
-    """Return what `confirm.html` shows before a campaign is started."""
+def start_context(campaign, preview):
+    """Return the context of `confirm.html` before a campaign is started."""
     shown = confirmation(preview.to_update)
     named = [f"{charger} ({charger.firmware_version or '–'})" for charger in preview.to_update[: jobs.MAX_NAMED]]
     notes = []

@@ -150,8 +150,7 @@ def test_reading_and_changing_need_their_permissions(client, image):
     assert client.get(CAMPAIGNS).status_code == 200
     post(client, status=403, firmware=image.pk, filter={})
     client.logout()
-    a_user_without = client.get(CAMPAIGNS)
-    assert a_user_without.status_code == 401
+    assert client.get(CAMPAIGNS).status_code == 401
 
 
 def test_an_event_of_a_campaign_belongs_to_no_charger_and_is_posted(api, image):

@@ -54,8 +54,8 @@ from commands.models import (
     PublishedFirmware,
     Upload,
 )
-from commands.services import firmware as services
 from commands.services.files import firmware_url
+from commands.services.firmware import install, refuse_unreachable
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
 from core.ocpp.schemas import JSON
@@ -166,7 +166,7 @@ class FirmwareViewSet(Editable):
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
-            services.refuse_unreachable(firmware)
+            refuse_unreachable(firmware)
             command = submit_intent(request, charger, _install(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
@@ -183,14 +183,14 @@ class FirmwareViewSet(Editable):
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
-            services.refuse_unreachable(firmware)
+            refuse_unreachable(firmware)
             location = firmware_url(firmware, time.time() + settings.OCPP_FILE_URL_LIFETIME)
             command = submit_command(request, charger, "PublishFirmware", {"location": location}, body)
         return accepted(command, f"Publication of {firmware} sent")
 
 
 def _install(firmware: Firmware, body: Mapping[str, Any]) -> Install:
-    return services.install(
+    return install(
         firmware,
         body.get("signed"),
         retrieve_at=body.get("retrieve_date"),

@@ -529,6 +529,8 @@ SENTENCES = (
     _("This firmware has no signature or no signing certificate."),
     _("Updates of a firmware campaign have failed, so no further charger is updated."),
     _("See the page of the campaign. Repeat the updates that failed, or resume it without them."),
+    # reports by mail, see `dashboard.report_mail`
+    _("{owner} may not see this report any more."),
     # power limits, see `commands.services.power_limits`
     _("This limit was removed before."),
     _("The charger takes {most} periods in a schedule, and its limits need {number}."),

@@ -45,6 +45,7 @@ from commands.models import (
     PowerLimit,
     PublishedFirmware,
 )
+from dashboard.models import ReportSubscription
 from gateway.ocpp16 import HANDLERS
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_rule, a_transaction, an_incident, tell
@@ -156,6 +157,8 @@ def happened(charger, text):
     incident.entries.create(at=now, action="note", who=text, text=text)
     sent = {"created_at": now, "due_at": now, "error": text}
     incident.deliveries.create(rule=a_rule(name=text), reason="opened", state="dead", **sent)
+    by_mail = {"recipients": "a@example.org", "owner": User.objects.get(username="alice"), "error": text}
+    ReportSubscription.objects.create(name=text[:100], due_at=now, retry_at=now, **by_mail)
 
 
 def asked(api, charger, text):
@@ -244,7 +247,9 @@ def pages_of_operators(text):
     pages += ["/campaigns/", *(f"/campaigns/{campaign.pk}/" for campaign in Campaign.objects.all())]
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
     pages += ["/incidents/", *(f"/incidents/{incident.pk}/" for incident in Incident.objects.all())]
-    pages += ["/reports/", "/reports/?report=faults"]
+    pages += [f"/reports/?report={report}" for report in ("energy", "sessions", "commands", "faults")]
+    pages += [reverse("dashboard:report-subscriptions")]
+    pages += [f"{pages[-1]}{subscription.pk}/" for subscription in ReportSubscription.objects.all()]
     pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
     filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
     pages += [reverse("dashboard:submit", args=[charger.identity, "DataTransfer"]) + filled]

@@ -47,7 +47,19 @@ SELECT md5(row(c.vendor, c.model, c.serial_number, c.firmware_version, c.last_bo
 FROM chargers_charger c WHERE c.id = %(charger)s
 """
 # Not what a charger has sent: commands, and records of what was refused. Two others are counted in part.
-NOT_STORED = {"AuditEntry", "Command", "Event", "Message", "Finding", "Incident", "OrphanStop", "Reservation"}
+NOT_STORED = {
+    "AuditEntry",
+    "Command",
+    "CommandDayTotal",
+    "CommandMonthTotal",
+    "StaleCommandDay",
+    "Event",
+    "Message",
+    "Finding",
+    "Incident",
+    "OrphanStop",
+    "Reservation",
+}
 STORED = [
     (model._meta.db_table, field.column)
     for model in apps.get_models()

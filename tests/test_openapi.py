@@ -13,6 +13,7 @@ from schemathesis.generation.feedback import NO_FEEDBACK
 from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi import checks
 
+from tests.support.builders import a_charger
 from tests.support.live import an_id, exchange
 from tests.support.payloads import PROFILE, REPORTED, STATION
 from tests.support.routes import rest_lists
@@ -180,3 +181,11 @@ def test_every_operation_answers_401_without_a_login(client):
         assert (answer.status_code, set(answer.json())) == (401, {"error"}), path
         assert answer["WWW-Authenticate"]
         assert "401" in operation.ok().definition.raw["responses"]
+
+
+@pytest.mark.django_db
+def test_every_path_answers_options(api):
+    charger = a_charger("X")
+    for path in schema.raw_schema["paths"]:
+        named = path.format(id=1, charger_id=charger, transaction_id=1, task_id="X", delivery=1, request_id=1)
+        assert api.options(named).status_code in (200, 404), path

@@ -34,6 +34,10 @@ class VariableList(generics.ListAPIView):
             return self.queryset
         return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
 
+    def get_object(self) -> Charger:
+        """Return the charger, for OPTIONS, which describes PUT to users who may send it."""
+        return known_charger(self.request, self.kwargs["charger_id"])
+
     def list(self, request: Request, charger_id: str) -> Response:
         page = super().list(request)
         page.data["is_incomplete"] = variables.are_incomplete(known_charger(request, charger_id).pk)

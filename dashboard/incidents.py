@@ -4,6 +4,7 @@ The web processes look for them, because workers cannot report that there is non
 interval; while Redis is unavailable, each of them does.
 """
 
+import time
 from collections.abc import Callable
 
 from django.http import HttpRequest
@@ -20,7 +21,13 @@ from core.redis import leases
 from dashboard import readiness
 
 INTERVAL_S = 10
+# While the parts start or restart, one is missing for a moment. It is less than SETTLING_S, so that a new web process
+# does not close the incident of a problem that goes on.
+PATIENCE_S = 45
 SETTLING_S = 60  # machines may find different problems, and take turns
+
+
+_since: dict[str, float] = {}  # part: when this process found its problem first
 
 
 def keep_watching() -> None:
@@ -34,10 +41,18 @@ def watch() -> None:
         is_first = leases.is_first_within("own-incidents", INTERVAL_S)
     except RedisError:
         is_first = True
-    problems = readiness.latest_check.problems() if is_first else []
+    problems = lasting(readiness.latest_check.problems(), time.monotonic())
     can_store = all(problem.fault != readiness.NOT_MIGRATED for problem in problems)
     if is_first and can_store:
         incidents.apply(rule(problems), Span(bulk_sql.clock()))
+
+
+def lasting(problems: list[readiness.Problem], now: float) -> list[readiness.Problem]:
+    """Return those of the present `problems` that this process has found for PATIENCE_S; `now` is in seconds."""
+    known = {problem.part: _since.get(problem.part, now) for problem in problems}
+    _since.clear()
+    _since.update(known)
+    return [problem for problem in problems if now - _since[problem.part] >= PATIENCE_S]
 
 
 def rule(problems: list[readiness.Problem]) -> Rule:

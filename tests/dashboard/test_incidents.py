@@ -88,6 +88,13 @@ def test_a_user_who_may_only_look_gets_no_buttons(client):
     assert client.post(f"/incidents/{near.pk}/", {"do": "close"}).status_code == 403
 
 
+def test_a_part_that_is_missing_for_a_moment_is_no_incident():
+    missing = Problem("worker", "missing", "There is no worker.", "", "Start one.", True, "")
+    assert own.lasting([], 0) == own.lasting([missing], 10) == own.lasting([missing], 50) == []
+    assert own.lasting([missing], 10 + own.PATIENCE_S) == [missing]
+    assert own.lasting([], 60) == own.lasting([missing], 70) == []
+
+
 def test_problems_of_this_system_are_incidents_until_they_end(api):
     full = Problem("files_disk", "full", "The disk is full.", "It is this one.", "Free space.", False, "")
     for problems in ([full], [full], []):

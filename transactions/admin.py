@@ -38,6 +38,18 @@ STOP_REASONS = sorted(
 MEASURANDS, CONTEXTS = (listed_values("MeterValues", name) for name in ("measurand", "context"))
 
 
+def _or_with_tag(found: QuerySet[Any], rows: QuerySet[Any], search_term: str, type_column: str) -> QuerySet[Any]:
+    """Add those of `rows` to `found` whose id tag has the text of a search.
+
+    A PIN is found only by the whole of it, because a search for parts of it would tell it.
+    """
+    text = search_term.strip()
+    if not text:
+        return found
+    in_text = Q(id_tag__icontains=text) & ~Q(**{type_column: key_codes.KEY_CODE})
+    return found | rows.filter(in_text | Q(id_tag__iexact=text))
+
+
 @admin.register(IdTag)
 class IdTagAdmin(AsSent, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
@@ -58,15 +70,15 @@ class IdTagAdmin(AsSent, admin.ModelAdmin):
         """Leave out a PIN, which may be entered but not read."""
         return ["id_tag"] if tag and tag.shown_id_tag != tag.id_tag else []
 
+    def get_readonly_fields(self, request: HttpRequest, tag: IdTag | None = None) -> list[str]:
+        """A PIN keeps its type, because with another one it would be shown."""
+        return [*self.readonly_fields, *(["type"] if tag and tag.type == key_codes.KEY_CODE else [])]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[IdTag], search_term: str
     ) -> tuple[QuerySet[IdTag], bool]:
-        """Find a PIN only by the whole of it, because a search for parts of it would tell it."""
         found, has_duplicates = super().get_search_results(request, queryset, search_term)
-        if text := search_term.strip():
-            in_text = Q(id_tag__icontains=text) & ~Q(type=key_codes.KEY_CODE)
-            found = found | queryset.filter(in_text | Q(id_tag__iexact=text))
-        return found, has_duplicates
+        return _or_with_tag(found, queryset, search_term, "type"), has_duplicates
 
 
 @admin.register(Tariff)
@@ -101,7 +113,8 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
     list_display = ["id", "charger", "evse_id", "connector_id", "token", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
-    search_fields = ["=id", "charger__identity", "id_tag", "parent_id_tag"]
+    search_fields = ["=id", "charger__identity", "parent_id_tag"]
+    search_help_text = "By id, charger, id tag and parent tag. A PIN is found only by the whole of it."
     list_select_related = ["charger"]
     autocomplete_fields = ["charger"]
     date_hierarchy = "expiry_date"
@@ -120,6 +133,17 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     def get_exclude(self, request: HttpRequest, reservation: Reservation | None = None) -> list[str]:
         """Leave out a PIN, which may be entered but not read."""
         return ["id_tag"] if reservation and reservation.shown_id_tag != reservation.id_tag else []
+
+    def get_readonly_fields(self, request: HttpRequest, reservation: Reservation | None = None) -> list[str]:
+        """A PIN keeps its type, because with another one it would be shown."""
+        is_pin = reservation is not None and reservation.id_token_type == key_codes.KEY_CODE
+        return [*self.readonly_fields, *(["id_token_type"] if is_pin else [])]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Reservation], search_term: str
+    ) -> tuple[QuerySet[Reservation], bool]:
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        return _or_with_tag(found, queryset, search_term, "id_token_type"), has_duplicates
 
     @staticmethod
     def _held(reservation: Reservation | None) -> bool:

@@ -363,6 +363,24 @@ def test_a_pin_is_found_by_the_whole_of_it_and_authorizes(api):
         assert (b"Guests" in api.get(admin + search).content) == is_found, search
 
 
+def test_a_pin_keeps_its_type_because_it_would_be_shown_with_another(api):
+    tag = a_tag("4711", type="KeyCode")
+    path = f"/api/ocpp/id-tags/{tag.pk}/"
+    for body in ({"type": ""}, {"type": "Central", "id_tag": "(hidden)"}):
+        refused = api.patch(path, body, "application/json")
+        assert refused.status_code == 400
+        assert refused.json()["fields"] == {"type": ["A PIN keeps its type; delete it and add the token."]}
+    refused = api.post(f"/tags/{tag.pk}/", {"type": "", "status": "Accepted"})
+    assert refused.status_code == 400
+    assert "A PIN keeps its type" in refused.content.decode()
+    assert api.post("/api/ocpp/id-tags/import/", b"id_tag,type\n4711,Central\n", "text/csv").status_code == 200
+    form = {"type": "", "status": "Accepted", "description": "Guests"}
+    assert api.post(f"/admin/transactions/idtag/{tag.pk}/change/", form).status_code == 302
+    tag.refresh_from_db()
+    assert (tag.type, tag.description) == ("KeyCode", "Guests")
+    assert api.patch(path, {"type": "KeyCode"}, "application/json").json()["id_tag"] == "(hidden)"
+
+
 # --- the last authorization --------------------------------------------------------------------------
 
 

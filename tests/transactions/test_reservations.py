@@ -48,6 +48,23 @@ def test_a_sent_reservation_is_changed_only_by_commands(api):
         assert "charger holds" in answer.json()["error"]
 
 
+def test_a_pin_of_a_reservation_is_neither_shown_by_another_type_nor_found_by_its_parts(api):
+    pin = a_reservation(state=Reservation.INACTIVE, id_tag="471147", id_token_type="KeyCode")
+    other = a_reservation(id_tag="9471149", parent_id_tag="4711 and others")
+    refused = api.patch(f"{BASE}{pin.pk}/", {"id_token_type": "Central"}, "application/json")
+    assert refused.status_code == 400
+    assert refused.json()["fields"] == {"id_token_type": ["A PIN keeps its type; make another reservation."]}
+    admin = "/admin/transactions/reservation/"
+    form = {"charger": pin.charger.pk, "connector_id": 2, "id_token_type": ""}
+    form |= {"expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
+    assert api.post(f"{admin}{pin.pk}/change/", form).status_code == 302
+    pin.refresh_from_db()
+    assert (pin.id_token_type, pin.connector_id) == ("KeyCode", 2)
+    for search, found in (("47114", [other]), ("471147", [pin]), ("4711 others", [other]), ("none", [])):
+        assert list(api.get(f"{admin}?q={search}").context["cl"].queryset) == found, search
+    assert pin in api.get(f"{admin}?q={pin.pk}").context["cl"].queryset
+
+
 def test_a_reservation_expires_after_its_time(api):
     over, active = a_reservation(seconds=-1), a_reservation()
     for status, reservation in (("Expired", over), ("Active", active)):

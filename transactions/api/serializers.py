@@ -26,6 +26,8 @@ from transactions.models.transactions import MOST
 from transactions.services import energy, key_codes
 
 CHARGER_NOT_FOUND = {"does_not_exist": "Object with charger_id={value} does not exist."}
+PIN_KEEPS_TYPE = "A PIN keeps its type; delete it and add the token."
+RESERVED_PIN_KEEPS_TYPE = "A PIN keeps its type; make another reservation."
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
 
@@ -56,6 +58,12 @@ class WithoutKeyCodes(serializers.ModelSerializer):
 def _type_of_token(row: Any) -> str:
     kind: str = row.type if isinstance(row, IdTag) else row.id_token_type
     return kind
+
+
+def _refuse_another_type(row: Any, columns: Mapping[str, Any], name: str, sentence: str) -> None:
+    """Refuse another type, the column `name`, for a token that is a PIN, because it would then be shown."""
+    if row is not None and _type_of_token(row) == key_codes.KEY_CODE != columns.get(name, key_codes.KEY_CODE):
+        raise serializers.ValidationError({name: [sentence]})
 
 
 class TransactionSerializer(WithoutKeyCodes, ChargerRow):
@@ -251,7 +259,7 @@ class IdTagSerializer(WithoutKeyCodes, LimitedTo):
 
     OCPP 1.6 allows 20 characters, 2.0.1 allows 36; some chargers send more. `group` is another name of
     `parent_id_tag`. `chargers` are ids, `groups` names of groups of chargers; without both it is valid everywhere.
-    The text of type `KeyCode` is a PIN, which is shown as `(hidden)`.
+    The text of type `KeyCode` is a PIN, which is shown as `(hidden)` and keeps its type.
     """
 
     id_tag = serializers.RegexField(
@@ -300,6 +308,7 @@ class IdTagSerializer(WithoutKeyCodes, LimitedTo):
         def value(name: str) -> Any:
             return columns.get(name, getattr(self.instance or IdTag(), name))
 
+        _refuse_another_type(self.instance, columns, "type", PIN_KEEPS_TYPE)
         same = self.same(value("id_tag"), value("type"))
         if same and same != self.instance:
             raise serializers.ValidationError({"id_tag": [EXISTS_ALREADY]})
@@ -364,6 +373,7 @@ class ReservationSerializer(WithoutKeyCodes):
 
     def validate(self, columns: dict[str, Any]) -> dict[str, Any]:
         """Require a connector in OCPP 1.6, where it is the EVSE as well."""
+        _refuse_another_type(self.instance, columns, "id_token_type", RESERVED_PIN_KEEPS_TYPE)
         charger = columns["charger"] if self.instance is None else self.instance.charger
         if charger.version is OCPP16 and self.instance is None and "connector_id" not in columns:
             raise serializers.ValidationError(

@@ -1,6 +1,7 @@
 """Firmware campaigns over REST: drafts, what users do, rights, and events without a charger."""
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from chargers.models import AuditEntry, Event, Webhook
@@ -149,6 +150,9 @@ def test_reading_and_changing_need_their_permissions(client, image):
     a_user(client, "view_command")
     assert client.get(CAMPAIGNS).status_code == 200
     post(client, status=403, firmware=image.pk, filter={})
+    draft = Campaign.objects.create(name="June", firmware=image, chosen={"filter": {}})
+    User.objects.get(username="bob").user_permissions.set(Permission.objects.filter(codename="add_command"))
+    assert client.get(CAMPAIGNS).status_code == client.get(f"{CAMPAIGNS}{draft.pk}/").status_code == 403
     client.logout()
     assert client.get(CAMPAIGNS).status_code == 401
 

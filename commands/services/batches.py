@@ -264,14 +264,14 @@ def _has_failed(state: str | None, outcome: str | None, confirmation: str | None
     return any(status not in SUCCESSES for status in _statuses(response))
 
 
-def _statuses(response: Any) -> list[str]:
-    """Return the status of an answer, and those of its parts, as SetVariables has them."""
+def _statuses(response: Any) -> list[Any]:
+    """Return the status of an answer, and those of its parts, as `commands_succeeds` does (`command_totals`)."""
     members = response if isinstance(response, dict) else {}
     parts = [
         part for value in members.values() if isinstance(value, list) for part in value if isinstance(part, dict)
     ]
     found = [members.get("status"), *(part.get("attributeStatus") for part in parts)]
-    return [status for status in found if isinstance(status, str)]
+    return [status for status in found if status is not None]
 
 
 # --- once a second, in one of the workers ----------------------------------------------------

@@ -13,9 +13,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from commands.models import Command, CommandDayTotal, CommandMonthTotal, DeletedCommands, StaleCommandDay
+from commands.models import Batch, Command, CommandDayTotal, CommandMonthTotal, DeletedCommands, StaleCommandDay
 from commands.models.command_totals import COUNTS
-from commands.services import maintenance
+from commands.services import batches, maintenance
 from commands.services.command_totals import COMMANDS
 from tests.support.builders import a_charger, a_command
 from tests.support.sessions import a_site
@@ -67,13 +67,19 @@ def test_every_command_is_counted_by_how_it_ended(api):
         ({"setVariableResult": [{"attributeStatus": "Accepted"}, {"attributeStatus": "RebootRequired"}]}, 1),
         ({"setVariableResult": [{"attributeStatus": "Accepted"}, {"attributeStatus": "Rejected"}]}, 0),
         ({"status": 7, "list": ["attributeStatus"]}, 0),
+        ({"status": None}, 1),
+        ({"setVariableResult": [{"attributeStatus": None}, {"attributeStatus": False}]}, 0),
         ([{"status": "Rejected"}], 1),
         ({}, 1),
     ],
 )
 def test_the_statuses_of_an_answer(api, response, accepted):
-    sent(a_charger(), "2025-10-02T12:00:00Z", response=response)
+    charger = a_charger()
+    command = sent(charger, "2025-10-02T12:00:00Z", response=response)
     assert report(api)["totals"]["accepted"] == accepted
+    batch = Batch.objects.create(action="Reset", payload={}, chosen={}, total=1, start_at=command.created_at)
+    batch.items.create(charger=charger, command=command, state="created", due_at=command.created_at)
+    assert list(batches.failed(batch)) == ([] if accepted else [charger.identity])
 
 
 def test_a_command_counts_on_the_local_day_of_its_submission(api):

@@ -5,13 +5,16 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import include, path
+from django_filters import rest_framework as filters
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.routers import SimpleRouter
 
+from chargers.api.filters import AtSite
 from chargers.api.serializers.base import Strict
 from chargers.api.serializers.sites import SiteField
 from chargers.api.viewsets import Editable, Scoped
+from chargers.models import Site
 from chargers.services.access import needs
 from dashboard import report_mail
 from dashboard.models import MAX_ADDRESSES, ReportSubscription
@@ -41,9 +44,10 @@ class ReportSubscriptionSerializer(Strict, serializers.ModelSerializer):
         if "addresses" in fields:
             fields["recipients"] = "\n".join(fields.pop("addresses"))
         known = self.instance if isinstance(self.instance, ReportSubscription) else ReportSubscription()
-        owner = known.owner if known.pk else self.context["request"].user
+        editor = self.context["request"].user
+        owner = known.owner if known.pk else editor
         report, group_by, site = (fields.get(name, getattr(known, name)) for name in ("report", "group_by", "site"))
-        if wrong := report_mail.wrong_with(owner, report, group_by, site):
+        if wrong := report_mail.wrong_with(owner, editor, report, group_by, site):
             raise serializers.ValidationError(wrong)
         return fields
 
@@ -59,12 +63,23 @@ class ReportSubscriptionSerializer(Strict, serializers.ModelSerializer):
         return subscription
 
 
+class ReportSubscriptionFilter(AtSite):
+    owner = filters.CharFilter("owner__username", strip=False)
+
+    class Meta:
+        model = ReportSubscription
+        fields = ["name", "report", "group_by", "every", "format", "language", "is_enabled"]
+
+    def at_site(self, rows: QuerySet[ReportSubscription], site: Site) -> QuerySet[ReportSubscription]:
+        return rows.filter(site=site)
+
+
 class ReportSubscriptionViewSet(Scoped, Editable):
     """One's own reports by mail; users who reach every charger see, change and delete all."""
 
     queryset = ReportSubscription.objects.select_related("site", "owner")
     serializer_class = ReportSubscriptionSerializer
-    filterset_fields = ["name", "report", "every", "is_enabled"]
+    filterset_class = ReportSubscriptionFilter
     permission_classes = [needs(GET=VIEW, POST=VIEW, PUT=VIEW, PATCH=VIEW, DELETE=VIEW)]
 
     def visible(self, rows: QuerySet[ReportSubscription]) -> QuerySet[ReportSubscription]:

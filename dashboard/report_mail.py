@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 
 from chargers.models import Site
 from chargers.services import access
+from core.db import faults
 from dashboard import report_files, report_tables
 from dashboard.models import DAILY, MONTHLY, WEEKLY, ReportSubscription
 
@@ -34,11 +35,22 @@ def visible(user: Any, rows: QuerySet[ReportSubscription]) -> QuerySet[ReportSub
     return rows if access.reaches_every_charger(user) else rows.filter(owner=user)
 
 
-def wrong_with(owner: Any, report: str, group_by: str, site: Site | None) -> dict[str, str]:
-    """Return what is wrong with a subscription of `owner`, by the name of the column; {} if it can be sent."""
+def may_see(user: Any, report: str) -> bool:
+    """Return whether `user` has the permission for `report`; with API_AUTH=none an anonymous user has it, too."""
+    is_open = not (access.has_login() or user.is_authenticated)
+    return is_open or user.has_perm(report_tables.PERMISSIONS[report])
+
+
+def wrong_with(owner: Any, editor: Any, report: str, group_by: str, site: Site | None) -> dict[str, str]:
+    """Return what is wrong with a subscription of `owner`, by the name of the column; {} if it can be sent.
+
+    `editor` may have it sent to other addresses, and so must have the permission for it as well.
+    """
     groups = report_tables.GROUPS_OF[report]
-    if not owner.has_perm(report_tables.PERMISSIONS[report]):
-        return {"report": f"This report needs the permission {report_tables.PERMISSIONS[report]}."}
+    for user in (owner, editor):
+        if not may_see(user, report):
+            needed = report_tables.PERMISSIONS[report]
+            return {"report": f"{user} may not see this report, which needs the permission {needed}."}
     if groups and group_by not in groups:
         return {"group_by": f"This report can be grouped by: {', '.join(groups)}."}
     if site is not None and not access.sites(owner).filter(pk=site.pk).exists():
@@ -105,14 +117,8 @@ def send_due(now: datetime | None = None) -> int:
 
 
 def _try(subscription: ReportSubscription, now: datetime) -> bool:
-    owner = subscription.owner
-    try:
-        if not (owner.is_active and owner.has_perm(report_tables.PERMISSIONS[subscription.report])):
-            raise PermissionError(f"{owner} may not see this report any more.")
-        message_of(subscription).send()
-    except (OSError, smtplib.SMTPException) as error:
-        logger.warning("The report %s was not sent: %s", subscription, error)
-        subscription.error = str(error)[:1000]
+    if error := _send(subscription):
+        subscription.error = error[:1000]
         subscription.retry_at = now + min(FIRST_RETRY * 2 ** min(subscription.failures, 10), LAST_RETRY)
         subscription.failures += 1
         subscription.save(update_fields=["error", "retry_at", "failures"])
@@ -123,12 +129,31 @@ def _try(subscription: ReportSubscription, now: datetime) -> bool:
     return True
 
 
+def _send(subscription: ReportSubscription) -> str:
+    """Send the report; return why it was not sent, "" if it was."""
+    owner, report = subscription.owner, subscription.report
+    if wrong := wrong_with(owner, owner, report, subscription.group_by, subscription.site):
+        return next(iter(wrong.values()))
+    try:
+        with transaction.atomic():  # an error of a statement leaves the row of the subscription writable
+            message_of(subscription).send()
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("The report %s was not sent: %s", subscription, error)
+        return str(error)
+    except Exception as error:  # noqa: BLE001  (one report would block all others)
+        if faults.kind_of(error):
+            raise
+        logger.exception("The report %s could not be sent", subscription)
+        return f"An internal error ({type(error).__name__}). See the log of the workers."
+    return ""
+
+
 def message_of(subscription: ReportSubscription) -> EmailMessage:
     """Return the mail about the period before `due_at`, with the file."""
     days = period_before(subscription.every, subscription.due_at.astimezone(subscription.zone).date())
     site = str(subscription.site_id or "")
-    groups = report_tables.GROUPS_OF[subscription.report]
-    group_by = subscription.group_by if subscription.group_by in groups else report_tables.Choice.group_by
+    groups = report_tables.GROUPS_OF[subscription.report]  # that of faults has none
+    group_by = subscription.group_by if groups else report_tables.Choice.group_by
     choice = report_tables.Choice(subscription.report, group_by, site=site, days=days)
     with translation.override(subscription.language or settings.LANGUAGE_CODE):
         table = report_tables.table_of(subscription.owner, choice)

@@ -359,6 +359,7 @@ SENTENCES = (
     ),
     # id tags and their files
     _("This id tag exists already with this type (compared without case)."),
+    _("A PIN keeps its type; delete it and add the token."),
     _("A master pass needs the group that its chargers have as MasterPassGroupId."),
     _("Only printable ASCII characters."),
     _("A language tag such as de or en-US."),
@@ -530,7 +531,8 @@ SENTENCES = (
     _("Updates of a firmware campaign have failed, so no further charger is updated."),
     _("See the page of the campaign. Repeat the updates that failed, or resume it without them."),
     # reports by mail, see `dashboard.report_mail`
-    _("{owner} may not see this report any more."),
+    _("{user} may not see this report, which needs the permission {permission}."),
+    _("{owner} may not see this site."),
     # power limits, see `commands.services.power_limits`
     _("This limit was removed before."),
     _("The charger takes {most} periods in a schedule, and its limits need {number}."),

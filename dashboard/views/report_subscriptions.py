@@ -17,7 +17,7 @@ from dashboard.views.base import Page
 
 
 class SubscriptionForm(forms.ModelForm):
-    """A subscription to a report that its owner may see, of a site that the owner may see."""
+    """A subscription to a report that its owner and its editor may see, of a site that the owner may see."""
 
     class Meta:
         model = ReportSubscription
@@ -35,13 +35,16 @@ class SubscriptionForm(forms.ModelForm):
         }
         widgets = {"recipients": forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})}
 
-    def __init__(self, owner, *args, **kwargs):
+    def __init__(self, owner, editor, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.owner = owner
+        self.owner, self.editor = owner, editor
         self.fields["site"].queryset = access.sites(owner).order_by("name")
         self.fields["site"].empty_label = gettext("All")
-        permitted = {name for name, permission in report_tables.PERMISSIONS.items() if owner.has_perm(permission)}
-        self.fields["report"].choices = [(n, title) for n, title in report_tables.TITLES.items() if n in permitted]
+        self.fields["report"].choices = [
+            (name, title)
+            for name, title in report_tables.TITLES.items()
+            if report_mail.may_see(owner, name) and report_mail.may_see(editor, name)
+        ]
         self.fields["group_by"].choices = list(report_tables.GROUPS.items())
         self.fields["every"].choices = list(EVERY.items())
         self.fields["format"].choices = [(name, name.upper()) for name in FORMATS]
@@ -50,7 +53,8 @@ class SubscriptionForm(forms.ModelForm):
     def clean(self):
         values = super().clean()
         if not self.errors:
-            wrong = report_mail.wrong_with(*(self.owner, values["report"], values["group_by"], values["site"]))
+            chosen = (values[name] for name in ("report", "group_by", "site"))
+            wrong = report_mail.wrong_with(self.owner, self.editor, *chosen)
             if "group_by" in wrong:
                 groups = report_tables.GROUPS_OF[values["report"]]
                 text = gettext("This report can be grouped by: {groups}.")
@@ -79,7 +83,7 @@ class Subscriptions(Page):
 
     def form(self, data=None):
         owner = self.subscription.owner if self.subscription else self.request.user
-        return SubscriptionForm(owner, data, instance=self.subscription)
+        return SubscriptionForm(owner, self.request.user, data, instance=self.subscription)
 
     def get_context_data(self, form=None, **kwargs):
         rows = () if self.subscription else self.visible()

@@ -76,7 +76,7 @@ def test_the_report_of_the_last_month_is_sent_as_a_file(inbox):
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "pdf"])
 @pytest.mark.parametrize("report", ["energy", "sessions", "commands", "availability", "faults"])
 def test_every_report_is_sent_in_every_format(inbox, report, kind):
-    a_subscription(report=report, format=kind, group_by="port")
+    a_subscription(report=report, format=kind, group_by="charger")
     assert report_mail.send_due(NOVEMBER) == 1
     [(_, mail)] = inbox.mails
     assert [file.get_filename().endswith(f".{kind}") for file in mail.iter_attachments()] == [True]
@@ -155,7 +155,7 @@ def test_the_form_is_german(api):
         "Bericht",
         "Gruppiert nach",
         "Empfänger",
-        "Format",
+        "Wie oft",
         "Sprache",
         "monatlich",
         "Verfügbarkeit",
@@ -202,7 +202,6 @@ def test_subscriptions_over_rest(client):
         ({"report": "availability", "group_by": "id_tag"}, "group_by"),
         ({"site": "Far"}, "site"),
         ({"every": "hourly"}, "every"),
-        ({"owner": "root"}, "owner"),
         ({"typo": 1}, "typo"),
     ],
 )
@@ -210,11 +209,43 @@ def test_an_invalid_subscription_is_refused(client, wrong, field):
     a_site("Far")
     a_user(client, "view_transaction", group_of=[])
     answer = client.post(REST, BODY | wrong, JSON)
-    if field == "owner":  # read only
-        assert answer.json()["owner"] != "root"
-        return
     assert answer.status_code == 400, answer.content
     assert any(name.startswith(field) for name in answer.json()["fields"]), answer.content
+
+
+def test_the_owner_of_a_new_subscription_is_the_user_who_adds_it(client):
+    User.objects.create_superuser("root")
+    a_user(client, "view_transaction", group_of=[])
+    answer = client.post(REST, BODY | {"owner": "root"}, JSON)
+    assert (answer.status_code, answer.json()["owner"]) == (201, "bob")
+
+
+def test_subscriptions_are_listed_by_their_columns(api):
+    near = a_site("Near")
+    ann, eve = (User.objects.create_user(name) for name in ("ann", "eve"))
+    a_subscription(ann, name="A", site=near, group_by="day", format="csv", language="de")
+    a_subscription(eve, name="E")
+    for query in ("site=Near", f"site={near.pk}", "owner=ann", "group_by=day", "format=csv", "language=de"):
+        answer = api.get(f"{REST}?{query}").json()
+        assert [row["name"] for row in answer["results"]] == ["A"], query
+    assert api.get(f"{REST}?owner=nobody").json()["results"] == []
+
+
+def test_a_report_that_the_editor_may_not_see_is_not_mailed_to_the_editor(client):
+    theirs = a_subscription()
+    a_user(client, "view_transaction", "reach_every_charger")
+    one = f"{REST}{theirs.pk}/"
+    refused = client.patch(one, {"report": "commands", "recipients": ["bob@example.com"]}, JSON)
+    assert refused.status_code == 400
+    text = "bob may not see this report, which needs the permission commands.view_command."
+    assert refused.json()["fields"] == {"report": [text]}
+    form = {"name": "Boss", "report": "commands", "group_by": "site", "every": "monthly", "format": "csv"}
+    form |= {"language": "en", "recipients": "bob@example.com", "site": "", "is_enabled": "on"}
+    assert client.post(f"{PAGE}{theirs.pk}/", form).status_code == 400
+    ReportSubscription.objects.update(report="commands")
+    assert client.patch(one, {"recipients": ["bob@example.com"]}, JSON).status_code == 400
+    assert client.post(f"{PAGE}{theirs.pk}/", form | {"report": "energy"}).status_code == 302
+    assert client.delete(one).status_code == 204
 
 
 def test_those_who_reach_every_charger_change_the_subscriptions_of_others(client, api):
@@ -228,14 +259,36 @@ def test_those_who_reach_every_charger_change_the_subscriptions_of_others(client
     assert api.get(f"{REST}{theirs.pk}/").json()["owner"] == user.username
 
 
-def test_nothing_is_sent_for_an_owner_without_the_permission(client, inbox):
+@pytest.mark.parametrize(
+    ("lose", "reason"),
+    [
+        (lambda user: user.user_permissions.clear(), "bob may not see this report"),
+        (lambda user: User.objects.update(is_active=False), "bob may not see this report"),
+        (lambda user: user.sites.clear(), "bob may not see this site."),
+    ],
+    ids=["permission", "account", "site"],
+)
+def test_nothing_is_sent_while_the_owner_may_not_see_the_report(client, inbox, lose, reason):
     user = a_user(client, "view_transaction", group_of=[])
-    subscription = a_subscription(user)
-    user.user_permissions.clear()
+    site = a_site("Near")
+    site.users.add(user)
+    subscription = a_subscription(user, site=site)
+    lose(user)
     assert report_mail.send_due(NOVEMBER) == 0
     subscription.refresh_from_db()
-    assert "may not see this report" in subscription.error
+    assert reason in subscription.error
+    assert (subscription.failures, subscription.retry_at) == (1, NOVEMBER + timedelta(minutes=5))
     assert inbox.mails == []
+
+
+def test_one_report_that_cannot_be_made_does_not_hold_up_the_others(inbox):
+    broken = a_subscription(name="First", recipients="boss@@example.com")
+    a_subscription(broken.owner, name="Second")
+    assert report_mail.send_due(NOVEMBER) == 1
+    broken.refresh_from_db()
+    assert broken.error.startswith("An internal error (")
+    assert (broken.failures, broken.retry_at) == (1, NOVEMBER + timedelta(minutes=5))
+    assert [mail["Subject"] for _, mail in inbox.mails] == ["Energy and sessions, Second"]
 
 
 def test_a_subscription_is_made_listed_and_deleted_on_the_page(client):

@@ -166,6 +166,22 @@ WHERE q.charger_id = ANY(%(whole)s) OR (q.charger_id, l.day) IN (
 GROUP BY 1, 2, 3
 """
 
+_ADDED = ", ".join(f"{name} = d.{name} + excluded.{name}" for name in command_totals.COUNTS)
+
+# One statement, so that the totals that others compute meanwhile count each row once.
+MERGE_DELETED_COMMANDS = f"""
+WITH q AS (
+    DELETE FROM commands_deletedcommands WHERE id IN (
+        SELECT id FROM commands_deletedcommands WHERE NOT is_merged ORDER BY id LIMIT %s)
+    RETURNING *
+), merged AS (
+    INSERT INTO commands_deletedcommands AS d (charger_id, action, quarter, is_merged, {_LISTED})
+    SELECT q.charger_id, q.action, q.quarter, true, {_SUMMED} FROM q GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
+    ON CONFLICT (charger_id, quarter, action) WHERE is_merged DO UPDATE SET {_ADDED}
+)
+SELECT count(*) FROM q
+"""
+
 DELETE_MONTH_TOTALS = """
 DELETE FROM commands_commandmonthtotal m WHERE m.charger_id = ANY(%(whole)s)
     OR (m.charger_id, m.month) IN (

@@ -190,7 +190,7 @@ HARMLESS = {
     ),
     "commands.deletedcommands": (
         "id charger quarter action commands accepted refused failed timed_out not_connected cancelled simulated "
-        "confirmed not_seen"
+        "confirmed not_seen is_merged"
     ),
     "commands.stalecommandday": "id charger day",
     "commands.reportpart": "id charger action request_id seq_no is_last items digest received_at",

@@ -633,12 +633,14 @@ class Migration(migrations.Migration):
                 ('confirmed', models.PositiveIntegerField(help_text='The effect was seen.')),
                 ('not_seen', models.PositiveIntegerField(help_text='The effect was looked for, and not seen.')),
                 ('quarter', models.DateTimeField(help_text='When the quarter of an hour began in which they were submitted.')),
+                ('is_merged', models.BooleanField(db_default=False, default=False, help_text='The one row of its quarter; others are added to it.')),
                 ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
             ],
             options={
                 'ordering': ['quarter', 'charger', 'action'],
                 'default_permissions': (),
-                'indexes': [models.Index(fields=['charger', 'quarter'], name='deleted_commands_of_charger')],
+                'indexes': [models.Index(fields=['charger', 'quarter'], name='deleted_commands_of_charger'), models.Index(condition=models.Q(('is_merged', False)), fields=['id'], name='deleted_commands_to_merge')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('is_merged', True)), fields=('charger', 'quarter', 'action'), name='one_merged_row_a_quarter_of_commands')],
             },
         ),
         migrations.CreateModel(

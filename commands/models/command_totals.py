@@ -141,17 +141,32 @@ class CommandMonthTotal(CommandCounts):
 
 
 class DeletedCommands(CommandCounts):
-    """The commands of a quarter of an hour that were deleted by one statement. A trigger inserts it.
+    """The commands of a quarter of an hour that were deleted. A trigger inserts a row for each statement.
 
-    Days of all time zones begin with a quarter of an hour, so the totals of these can be computed again.
+    Days of all time zones begin with a quarter of an hour, so the totals of these can be computed again. Hourly
+    maintenance merges the rows of a quarter (`services.command_totals.merge_deleted`). A quarter stays one, whatever
+    its age, because it belongs to another local day when its charger moves or the zone of its site changes.
     """
 
     quarter = models.DateTimeField(help_text="When the quarter of an hour began in which they were submitted.")
+    is_merged = models.BooleanField(
+        default=False, db_default=False, help_text="The one row of its quarter; others are added to it."
+    )
 
     class Meta:
         ordering = ["quarter", "charger", "action"]
         default_permissions = ()
-        indexes = [models.Index(fields=["charger", "quarter"], name="deleted_commands_of_charger")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["charger", "quarter", "action"],
+                condition=models.Q(is_merged=True),
+                name="one_merged_row_a_quarter_of_commands",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["charger", "quarter"], name="deleted_commands_of_charger"),
+            models.Index(fields=["id"], condition=models.Q(is_merged=False), name="deleted_commands_to_merge"),
+        ]
 
 
 class StaleCommandDay(models.Model):

@@ -1,5 +1,7 @@
 """Hourly maintenance: create partitions for the coming months or days, and delete rows after their retention.
 
+The counts of deleted commands are merged.
+
 The rules are those of `commands.services.retention`. Retention is in days; 0 stores rows without limit.
 """
 
@@ -14,6 +16,7 @@ from django.conf import settings
 from django.db import models
 
 from chargers.models import Refusal
+from commands.services import command_totals
 from commands.services.retention import Aged, Dropped, of_kind, portions
 from core.db import partitions
 from core.redis import leases
@@ -54,6 +57,7 @@ def _steps(now: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
     for model, aged in of_kind(Aged):
         if before := _limit(aged.setting, now):
             yield _deleted(model), partial(_delete, aged.due(model, before), aged.first)
+    yield "counts of deleted commands merged", command_totals.merge_deleted
     # Refusals of chargers that have connected since are of no use, whatever their age.
     yield _deleted(Refusal), partial(_delete, Refusal.objects.settled())
 

@@ -124,7 +124,9 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.Command": Aged("created_at", COMMANDS, _finished, _delete_uploads),
     "commands.CommandDayTotal": Kept("Counts of commands for reports, also of those that were deleted."),
     "commands.CommandMonthTotal": Kept("Sums of day totals."),
-    "commands.DeletedCommands": Kept("Counts of deleted commands, of which the totals are computed again."),
+    "commands.DeletedCommands": Kept(
+        "Counts of deleted commands, one row a quarter of an hour, by which totals are computed again."
+    ),
     "commands.StaleCommandDay": Kept("Deleted within a minute, when the totals of the day are computed."),
     "commands.Upload": With("commands.Command"),
     "commands.CertificateRequest": (

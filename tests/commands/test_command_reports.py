@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from commands.models import Batch, Command, CommandDayTotal, CommandMonthTotal, DeletedCommands, StaleCommandDay
 from commands.models.command_totals import COUNTS
 from commands.services import batches, maintenance
-from commands.services.command_totals import COMMANDS
+from commands.services.command_totals import COMMANDS, merge_deleted
 from tests.support.builders import a_charger, a_command
 from tests.support.sessions import a_site
 
@@ -154,6 +154,33 @@ def test_deleted_commands_stay_counted_in_the_zone_of_their_site(api, settings):
     assert by(api, "day") == {"2025-10-03": 3}
 
 
+def test_counts_of_deleted_commands_are_merged_to_one_row_a_quarter(api, monkeypatch):
+    monkeypatch.setattr("commands.services.command_totals.MAX_ROWS_PER_TRANSACTION", 2)
+    charger = a_charger("A", site=a_site())
+
+    def delete(*times, **columns):
+        for at in times:
+            sent(charger, f"2025-10-02T{at}Z", **columns)
+            Command.objects.all().delete()
+
+    delete("12:00:00", "12:07:00", "12:14:59", confirmation="confirmed")
+    delete("12:15:00", outcome="timed_out")
+    delete("12:00:00", action="ClearCache")
+    before = report(api, group_by="day")
+    assert maintenance.maintain()["counts of deleted commands merged"] == 5
+    assert DeletedCommands.objects.count() == 3
+    delete("12:01:00")
+    assert maintenance.maintain()["counts of deleted commands merged"] == 1
+    assert maintenance.maintain()["counts of deleted commands merged"] == 0
+    rows = DeletedCommands.objects.values_list("action", "quarter__minute", "commands", "confirmed", "timed_out")
+    assert set(rows) == {("Reset", 0, 4, 3, 0), ("Reset", 15, 1, 0, 1), ("ClearCache", 0, 1, 0, 0)}
+    totals = before["totals"] | {"commands": 6, "accepted": 5, "success_percent": "83.33"}
+    assert report(api, group_by="day")["totals"] == totals
+    charger.site.time_zone = "Asia/Tokyo"
+    charger.site.save()
+    assert report(api, group_by="day")["totals"] == totals
+
+
 def stored():
     days = CommandDayTotal.objects.values_list("day", "charger", "action", *COUNTS)
     months = CommandMonthTotal.objects.values_list("month", "charger", "action", *COUNTS)
@@ -183,6 +210,7 @@ def test_totals_equal_the_counts_of_the_rows(api, settings, seed):
                 Command.objects.filter(created_at__lt=at).delete()
             case 2:
                 COMMANDS.update()
+                merge_deleted()
     assert DeletedCommands.objects.exists()
 
     def day(charger, at):

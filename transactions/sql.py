@@ -316,22 +316,29 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 # What is known of the transactions of events, and whether an event is the next one. The number of the latest event is
 # not read, because PostgreSQL would read all events of the transaction on that page of the index. Transactions that
-# the events may change are locked, so that the statements that follow see the events of another process. Rows omit
-# members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
+# the events may change are locked, so that the statements that follow see the events of another process. The first
+# one with their reference is locked before them, because two processes may otherwise lock an older and a newer one in
+# two orders: `transaction_events._found` may choose another one after this statement has locked the newest one. Rows
+# omit members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(
         n int, charger bigint, reference text, seq_no bigint, changes boolean, recurrence int)
 ), found AS MATERIALIZED (
-    SELECT s.n, s.seq_no, s.changes, t.id FROM s CROSS JOIN LATERAL (
-        SELECT t.id FROM transactions_transaction t
+    SELECT s.n, s.seq_no, s.changes, t.id, CASE WHEN t.recurrence > 0 THEN (
+        SELECT f.id FROM transactions_transaction f
+        WHERE f.charger_id = s.charger AND f.own_reference = s.reference AND f.own_reference <> ''
+        ORDER BY f.recurrence LIMIT 1) END AS first
+    FROM s CROSS JOIN LATERAL (
+        SELECT t.id, t.recurrence FROM transactions_transaction t
         WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
             AND (s.recurrence IS NULL OR t.recurrence = s.recurrence)
         ORDER BY t.recurrence DESC LIMIT 1
     ) t
 ), locked AS MATERIALIZED (
-    SELECT t.id FROM found f JOIN transactions_transaction t ON t.id = f.id
-    WHERE f.changes ORDER BY t.id FOR NO KEY UPDATE OF t
+    SELECT t.id FROM (
+        SELECT id FROM found WHERE changes UNION SELECT first FROM found WHERE changes AND num_nonnulls(first) = 1
+    ) f JOIN transactions_transaction t ON t.id = f.id ORDER BY t.id FOR NO KEY UPDATE OF t
 )
 SELECT f.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
     num_nonnulls(t.stop_received_at) = 1,

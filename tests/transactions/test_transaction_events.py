@@ -7,7 +7,7 @@ from itertools import permutations
 
 import orjson
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.exceptions import ValidationError
 
@@ -15,7 +15,7 @@ from chargers.models import Event
 from gateway import orphans
 from tests.support.builders import a_call, a_charger, a_tag, settle, tell
 from transactions.models import OrphanStop, Tariff, Transaction, TransactionEvent
-from transactions.services import refused_messages
+from transactions.services import refused_messages, transaction_events
 from transactions.services.refused_messages import RefusedMessage
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +69,20 @@ def charger():
 
 def send(charger, *events):
     return [tell(charger, "TransactionEvent", **event) for event in events]
+
+
+def in_another_process(work):
+    """Run `work` with a connection of its own, and return its result."""
+    results = []
+
+    def run():
+        results.append(work())
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    return results[0]
 
 
 def summary(transaction):
@@ -473,6 +487,36 @@ def test_two_processes_that_begin_a_transaction_at_once_store_it_once(charger, s
     (stored,) = Transaction.objects.all()
     assert sorted({0, second}) == sorted(stored.transaction_events.values_list("seq_no", flat=True))
     assert (stored.start_time, stored.is_under_way) == (BEGAN, second != 4)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_processes_lock_the_sessions_of_one_reference_in_the_same_order(charger):
+    """One has looked up the newest session before the other one begins a newer one, and needs that one afterwards."""
+    row = {"n": 0, "charger": charger.pk, "reference": "T-1", "seq_no": 1, "changes": True}
+    columns = {"charger": charger, "own_reference": "T-1", "start_received_at": BEGAN}
+    older = Transaction.objects.create(start_time=BEGAN, **columns)
+    began, errors = threading.Event(), []
+
+    def find_the_newer_and_then_the_older():
+        try:
+            with transaction.atomic():
+                transaction_events._find_known([row])
+                began.set()
+                transaction_events._find_known([row | {"recurrence": 0}])
+        except OperationalError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=find_the_newer_and_then_the_older)
+    with transaction.atomic():
+        assert transaction_events._find_known([row])[0].transaction_id == older.pk
+        newer = in_another_process(lambda: Transaction.objects.create(start_time=BEGAN, recurrence=1, **columns))
+        other.start()
+        began.wait(1)
+        assert transaction_events._find_known([row | {"recurrence": 1}])[0].transaction_id == newer.pk
+    other.join(20)
+    assert errors == []
 
 
 def test_a_pin_that_ends_a_session_of_a_card_is_hidden(charger, api):

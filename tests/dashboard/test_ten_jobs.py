@@ -307,10 +307,12 @@ def test_bring_firmware_to_five_chargers_of_which_one_fails(browser, live):
         assert (shown["state"], shown["states"]["confirmed"], shown["states"]["failed"]) == ("finished", 4, 1)
         broken.installs = True
         page.set_viewport_size(NARROW)
-        page.get_by_role("link", name="Repeat for those that failed").click()
+        repeated = Walk(page)
+        repeated.click("link", "Repeat for those that failed", exact=False)
         has(main, "This is sent to 1 charger.")
         check(page)
-        page.get_by_role("button", name="Repeat for those that failed").click()
+        repeated.click("button", "Repeat for those that failed")
+        assert repeated.clicks == 2
         page.locator("#campaign .pill", has_text="Finished").wait_for(timeout=60_000)
         check(page)
         shown = live.get(f"/api/ocpp/campaigns/{number}/")

@@ -222,7 +222,7 @@ KINDS = {
     ),
     "campaign_stopped": (
         "Updates of a firmware campaign have failed, so no further charger is updated.",
-        "See the page of the campaign. Repeat the updates that failed, or resume it without them.",
+        "See the page of the campaign. Repeat the updates that failed, resume it without them, or end it.",
     ),
     "message_rejected": (
         "Nothing in a message of the charger could be used, so it was refused.",

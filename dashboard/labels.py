@@ -165,10 +165,20 @@ FIELDS = {
     "payload": gettext_lazy("Payload"),
     "timeout": gettext_lazy("Response timeout (seconds)"),
     "spread_seconds": gettext_lazy("Spread over (minutes)"),
-    "name": gettext_lazy("Schedule name"),
+    "name": gettext_lazy("Name"),
     "at": gettext_lazy("Date and time"),
     "every_seconds": gettext_lazy("Interval (minutes)"),
     "crontab": gettext_lazy("Crontab"),
+    "firmware": gettext_lazy("Image"),
+    "canaries": gettext_lazy("Canaries"),
+    "at_once": gettext_lazy("Chargers at a time"),
+    "max_failures": gettext_lazy("Stop after failures"),
+    "days": gettext_lazy("Wait for chargers (days)"),
+    "filter.site": gettext_lazy("Site"),
+    "filter.vendor": gettext_lazy("Vendor"),
+    "filter.model": gettext_lazy("Model"),
+    "filter.firmware_version": gettext_lazy("Firmware version"),
+    "filter.search": gettext_lazy("ID or description contains"),
 }
 
 # How often reports are sent by mail.

@@ -506,7 +506,9 @@ SENTENCES = (
     _("The user who created the campaign may no longer send commands to this charger."),
     _("The command of the update was deleted."),
     _("The charger was not connected when it could have been updated."),
+    _("The charger was not accepted when it could have been updated."),
     _("The campaign ended before it was the turn of this charger."),
+    _("The version after the boot is {version}, but that of the image is {wanted}."),
     _("The update of a canary has failed."),
     _("The charger did not answer."),
     _("The charger was disconnected before it got the command."),
@@ -519,17 +521,19 @@ SENTENCES = (
     _("{number} updates have failed."),
     _("This campaign was started before."),
     _("Only a running campaign can be paused."),
-    _("Only a running or paused campaign can be stopped."),
+    _("The campaign or its chargers were changed meanwhile. Start it again."),
+    _("The user who created this campaign may not send commands to: {chargers}. Create a campaign of your own."),
+    _("Only a campaign that runs, is paused, or has stopped by itself can be stopped."),
     _("Only a paused or stopped campaign can be resumed."),
     _("This campaign has not been started."),
     _("The update of this campaign has failed for no charger."),
-    _("Only a draft can be deleted."),
+    _("Only a draft, or a campaign that has ended, can be deleted. Stop it, and wait for its running updates."),
     _("Only a draft can be changed."),
     _("The file of {firmware} is missing in the storage. Upload it again."),
     _("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP."),
     _("This firmware has no signature or no signing certificate."),
     _("Updates of a firmware campaign have failed, so no further charger is updated."),
-    _("See the page of the campaign. Repeat the updates that failed, or resume it without them."),
+    _("See the page of the campaign. Repeat the updates that failed, resume it without them, or end it."),
     # reports by mail, see `dashboard.report_mail`
     _("{user} may not see this report, which needs the permission {permission}."),
     _("{owner} may not see this site."),
@@ -625,6 +629,12 @@ def translated(text: object) -> str:
     """Return `text`, one or more sentences in English, in the language of the page."""
     language, text = get_language() or "en", str(text)
     return text if language == "en" or len(text) > MAX_LENGTH else _translated(text, language)
+
+
+def labelled(text: str) -> str:
+    """Return `text` with the label of the field in place of the name that it begins with, if it begins with one."""
+    found = AFTER_NAME.fullmatch(text)
+    return f"{FIELDS[found[1]]}: {found[2]}" if found and found[1] in FIELDS else text
 
 
 @lru_cache(maxsize=4096)

@@ -22,18 +22,18 @@ from core.ocpp import schemas
 from dashboard import jobs
 from dashboard.forms import NotAnObject, fields_of, payload_of
 from dashboard.labels import PARAMETERS
-from dashboard.sentences import translated
+from dashboard.sentences import labelled, translated
 
 
 class Refused(Exception):
     """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status.
 
-    The message is in the language of the page.
+    The message is in the language of the page, with the label of the field that it begins with.
     """
 
     def __init__(self, message, status, field=""):
         super().__init__(message)
-        self.message, self.status, self.field = translated(message), status, field
+        self.message, self.status, self.field = labelled(translated(message)), status, field
 
 
 def known(version, name):

@@ -9,6 +9,7 @@ from django.db import connections
 from django.test import TransactionTestCase
 
 from core.redis.connections import async_redis, listening_redis
+from tests.support.campaigns import an_image
 from tests.support.emptying import empty
 from tests.support.field_charger import FieldCharger
 from tests.support.live import free_port
@@ -68,6 +69,18 @@ def strict(live):
     """A connected charger with strict validation."""
     with FieldCharger(live, validation="strict") as charger:
         yield charger
+
+
+@pytest.fixture
+def public_url(settings, tmp_path):
+    """Let chargers fetch files, and keep those of this test in a folder of its own."""
+    settings.PUBLIC_URL, settings.MEDIA_ROOT = "http://charging.example", tmp_path / "files"
+
+
+@pytest.fixture
+def image(public_url):
+    """An image of version 2.0."""
+    return an_image()
 
 
 @pytest.fixture

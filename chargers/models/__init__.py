@@ -12,6 +12,7 @@ from chargers.models.charger import (
     NOT_ACCEPTED,
     ONLINE,
     REGISTRATIONS,
+    REJECTED,
     SECURITY_PROFILES,
     VALIDATIONS,
     Charger,

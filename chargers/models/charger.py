@@ -43,6 +43,8 @@ OF_SOCKET = ("message_log", "validation", "ping_interval", "ping_timeout", "boot
 ONLINE = models.Q(connected_at__isnull=False) & (
     models.Q(disconnected_at=None) | models.Q(disconnected_at__lt=models.F("connected_at"))
 )
+# By the database, see `Charger.effective_status`: nothing may be sent to it.
+REJECTED = models.Q(boot_policy="Rejected") | models.Q(boot_policy="Accepted", registration_status="Rejected")
 
 
 def effective_status(boot_policy: str, registration_status: str) -> str:

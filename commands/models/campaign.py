@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from chargers.models import Charger
 from commands.fields import OrderedJSONField
@@ -15,6 +16,7 @@ from commands.models.weekly import Weekly
 
 DRAFT, RUNNING, PAUSED, STOPPED, FINISHED = "draft", "running", "paused", "stopped", "finished"
 STATES = (DRAFT, RUNNING, PAUSED, STOPPED, FINISHED)
+UNDER_WAY = Q(finished_at=None) & ~Q(state=DRAFT)
 
 
 class CampaignItem(models.Model):
@@ -37,11 +39,18 @@ class CampaignItem(models.Model):
         verbose_name = "charger of a campaign"
         verbose_name_plural = "chargers of campaigns"
         constraints = [
-            models.UniqueConstraint(fields=["campaign", "charger"], name="one_item_a_charger_of_a_campaign")
+            models.UniqueConstraint(fields=["campaign", "charger"], name="one_item_a_charger_of_a_campaign"),
+            models.UniqueConstraint(
+                fields=["charger"], name="one_update_a_charger_at_a_time", condition=Q(state="running")
+            ),
         ]
         indexes = [
             models.Index(fields=["campaign", "state", "id"], name="campaign_items_by_state"),
-            models.Index(fields=["campaign"], name="campaign_items_under_way", condition=Q(state="running")),
+            models.Index(
+                fields=["campaign"],
+                name="campaign_canaries_left",
+                condition=Q(is_canary=True, state__in=("waiting", "running")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -52,8 +61,13 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
     """Rows of campaigns."""
 
     def counted(self) -> "CampaignQuerySet":
-        """Add the numbers of items by state, see `Campaign.counts`."""
-        return self.annotate(**{f"number_{s}": Count("items", filter=Q(items__state=s)) for s in CampaignItem.STATES})
+        """Add the numbers of items by state, see `Campaign.counts`. Only those of the rows of a page are counted."""
+        items = CampaignItem.objects.filter(campaign=OuterRef("pk")).order_by()
+        counted = {
+            state: items.filter(state=state).values("campaign").annotate(number=Count("pk")).values("number")
+            for state in CampaignItem.STATES
+        }
+        return self.annotate(**{f"number_{state}": Coalesce(Subquery(n), 0) for state, n in counted.items()})
 
 
 class Campaign(Weekly):
@@ -85,7 +99,9 @@ class Campaign(Weekly):
     started_at = models.DateTimeField(null=True, blank=True)
     resumed_at = models.DateTimeField(null=True, blank=True, help_text="When it was last started or resumed.")
     ends_at = models.DateTimeField(null=True, blank=True, help_text="Until when it waits for chargers.")
-    finished_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it finished, or was stopped and its last update had ended."
+    )
 
     objects = CampaignQuerySet.as_manager()
 
@@ -99,7 +115,7 @@ class Campaign(Weekly):
                 condition=~Q(idempotency_key=""),
             )
         ]
-        indexes = [models.Index(fields=["id"], name="campaigns_running", condition=Q(state=RUNNING))]
+        indexes = [models.Index(fields=["id"], name="campaigns_under_way", condition=UNDER_WAY)]
 
     def __str__(self) -> str:
         return self.name

@@ -316,6 +316,18 @@ def may_still_command(user: User | None, charger: Charger) -> bool:
     return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
 
 
+def not_allowed_for(user: User | None, chargers: Sequence[Charger]) -> list[Charger]:
+    """Return those of `chargers` to which `user` may not send commands, see `may_still_command`."""
+    if user is None:
+        return [] if settings.API_AUTH == "none" else list(chargers)
+    if not (user.is_active and user.has_perm("commands.add_command")):
+        return list(chargers)
+    if access.reaches_every_charger(user):
+        return []
+    reached = set(access.within(user, Charger.objects.all(), "pk").values_list("pk", flat=True))
+    return [charger for charger in chargers if charger.pk not in reached]
+
+
 def _submit(item: BatchItem, user: User | None) -> Command | None:
     batch, command = item.batch, None
     try:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from chargers.models import ONLINE, Charger
+from chargers.models import ONLINE, REJECTED, Charger
 from chargers.services import audit, events, presence
+from commands.actions.effects import is_since
 from commands.actions.table import encode
 from commands.models import (
     ANSWERED,
@@ -26,6 +28,7 @@ from commands.models import (
     INVALID_RESPONSE,
     NOT_CONNECTED,
     PENDING,
+    QUEUED,
     TIMED_OUT,
     Campaign,
     CampaignItem,
@@ -42,7 +45,8 @@ from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 
-MAX_PER_SWEEP = 100  # commands of one campaign, in one transaction
+MAX_PER_SWEEP = 100  # chargers of one campaign that are updated or fail, in one transaction
+MAX_NAMED = 20  # chargers in an error
 WAITING, RUNNING = CampaignItem.WAITING, CampaignItem.RUNNING
 FAILED, SKIPPED = CampaignItem.FAILED, CampaignItem.SKIPPED
 
@@ -50,8 +54,11 @@ HAS_VERSION = "The charger has this version already."
 MAY_NOT = "The user who created the campaign may no longer send commands to this charger."
 NO_COMMAND = "The command of the update was deleted."
 NOT_REACHED = "The charger was not connected when it could have been updated."
+NOT_ACCEPTED = "The charger was not accepted when it could have been updated."
 NO_TURN = "The campaign ended before it was the turn of this charger."
 CANARY_FAILED = "The update of a canary has failed."
+NOT_TO_BE_STOPPED = "Only a campaign that runs, is paused, or has stopped by itself can be stopped."
+CHANGED = "The campaign or its chargers were changed meanwhile. Start it again."
 REASONS = {  # by outcome of the command
     TIMED_OUT: "The charger did not answer.",
     NOT_CONNECTED: "The charger was disconnected before it got the command.",
@@ -86,19 +93,32 @@ def _model_of(charger: Charger) -> str:
 def preview(campaign: Campaign, user: Any) -> Preview:
     """Return the chargers that `campaign` would have if `user` started it now.
 
-    Raises `batches.NoChargerMatches`, `Conflict` if the image cannot be fetched, or `schemas.Violation` if no charger
-    can get it. Call it outside a transaction, because it may wait for Redis.
+    Raises `batches.NoChargerMatches`, `Conflict` if the image cannot be fetched or the creator of a stored campaign
+    may not update them, or `schemas.Violation` if no charger can get it. Call it outside a transaction, because it
+    may wait for Redis.
     """
     firmware.refuse_unreachable(campaign.firmware)
     chargers = batches.choose(user, campaign.chosen)
     if not chargers:
         raise batches.NoChargerMatches(campaign.chosen)
+    if campaign.pk is not None:
+        _refuse_beyond_reach(campaign.requested_by, chargers)
     for version in {charger.version for charger in chargers}:
         encode(version, firmware.install(campaign.firmware))
     wanted = campaign.firmware.version
     skipped = [charger for charger in chargers if wanted and charger.firmware_version == wanted]
     left_out = {charger.pk for charger in skipped}
     return Preview([charger for charger in chargers if charger.pk not in left_out], skipped)
+
+
+def _refuse_beyond_reach(creator: str, chargers: list[Charger]) -> None:
+    """Raise `Conflict` if the user `creator`, whose rights the updates need, may not update all `chargers`."""
+    if beyond := batches.not_allowed_for(batches.user_named(creator), chargers):
+        more = f" and {len(beyond) - MAX_NAMED} more" if len(beyond) > MAX_NAMED else ""
+        names = ", ".join(sorted(map(str, beyond))[:MAX_NAMED]) + more
+        raise Conflict(
+            f"The user who created this campaign may not send commands to: {names}. Create a campaign of your own."
+        )
 
 
 # --- for users -------------------------------------------------------------------------------
@@ -123,14 +143,27 @@ def described(campaign: Campaign) -> dict[str, Any]:
 
 
 def start(campaign: Campaign, user: Any, by: str) -> None:
-    """Choose the chargers of a draft, and begin. Raises as `preview` does."""
+    """Choose the chargers of a draft, and begin.
+
+    Raises as `preview` does, and `Conflict` if the draft is changed or a charger deleted meanwhile.
+    """
     if campaign.state != states.DRAFT:
         raise Conflict("This campaign was started before.")
     found = preview(campaign, user)
+    try:
+        _start(campaign, found, by)
+    except IntegrityError as error:  # a charger does not exist any more
+        raise Conflict(CHANGED) from error
+    campaign.refresh_from_db()
+
+
+def _start(campaign: Campaign, found: Preview, by: str) -> None:
     # Canaries are the first chargers, so those that can be updated at once come first.
-    ordered = sorted(found.to_update, key=lambda charger: not charger.is_online)
+    ordered = sorted(found.to_update, key=lambda charger: not _can_be_updated(charger))
     with transaction.atomic():
         locked = _locked(campaign, {states.DRAFT}, "This campaign was started before.")
+        if (described(locked), locked.firmware.version) != (described(campaign), campaign.firmware.version):
+            raise Conflict(CHANGED)
         now = bulk_sql.clock()
         items = [
             CampaignItem(campaign=locked, charger=charger, is_canary=number < locked.canaries)
@@ -144,7 +177,10 @@ def start(campaign: Campaign, user: Any, by: str) -> None:
         locked.started_at = now
         _run(locked, now)
         audit.record("started", "campaign", locked.pk, after={"total": len(items)}, who=by)
-    campaign.refresh_from_db()
+
+
+def _can_be_updated(charger: Charger) -> bool:
+    return charger.is_online and charger.effective_status != "Rejected"
 
 
 def pause(campaign: Campaign, by: str) -> None:
@@ -153,9 +189,18 @@ def pause(campaign: Campaign, by: str) -> None:
 
 
 def stop(campaign: Campaign, by: str) -> None:
-    """Send no further updates; those that are under way continue. The chargers that wait stay listed."""
-    wrong = "Only a running or paused campaign can be stopped."
-    _change(campaign, {states.RUNNING, states.PAUSED}, wrong, states.STOPPED, "stopped", by)
+    """Send no further updates; those that are under way continue. The chargers that wait stay listed.
+
+    A campaign that has stopped by itself loses its reason, so that its incident is closed.
+    """
+    with transaction.atomic():
+        locked = _locked(campaign, {states.RUNNING, states.PAUSED, states.STOPPED}, NOT_TO_BE_STOPPED)
+        if locked.state == states.STOPPED and not locked.reason:
+            raise Conflict(NOT_TO_BE_STOPPED)
+        _enter(locked, states.STOPPED)
+        _finish(locked, bulk_sql.clock())
+        audit.record("stopped", "campaign", locked.pk, who=by)
+    campaign.refresh_from_db()
 
 
 def resume(campaign: Campaign, by: str) -> None:
@@ -182,8 +227,11 @@ def retry(campaign: Campaign, by: str) -> int:
 
 @transaction.atomic
 def delete(campaign: Campaign, by: str) -> None:
-    """Delete a draft."""
-    locked = _locked(campaign, {states.DRAFT}, "Only a draft can be deleted.")
+    """Delete a draft, or a campaign that has ended."""
+    wrong = "Only a draft, or a campaign that has ended, can be deleted. Stop it, and wait for its running updates."
+    locked = _locked(campaign, {states.DRAFT, states.STOPPED, states.FINISHED}, wrong)
+    if locked.state != states.DRAFT and locked.finished_at is None:
+        raise Conflict(wrong)
     audit.record("deleted", "campaign", locked.pk, before=described(locked), who=by)
     locked.delete()
 
@@ -241,8 +289,7 @@ def advance(now: datetime | None = None) -> None:
 
     It may run several times at once, because it locks the row of a campaign.
     """
-    under_way = CampaignItem.objects.filter(state=RUNNING).values("campaign")
-    for pk in Campaign.objects.filter(Q(state=states.RUNNING) | Q(pk__in=under_way)).values_list("pk", flat=True):
+    for pk in Campaign.objects.filter(states.UNDER_WAY).order_by("pk").values_list("pk", flat=True):
         try:
             _advance(pk, now)
         except Exception as error:  # noqa: BLE001  (one campaign would block all others)
@@ -261,11 +308,11 @@ def _advance(pk: int, now: datetime | None) -> None:
         now = now or bulk_sql.clock()
         _record_outcomes(campaign, now)
         if campaign.state == states.RUNNING:
-            _stop_on_failures(campaign)
-        if campaign.state == states.RUNNING:
-            _fail_unreached(campaign, now)
-            commands = _release(campaign, now)
-            _finish(campaign, now)
+            if campaign.ends_at is not None and now >= campaign.ends_at:
+                _fail_unreached(campaign, now)
+            elif not _stops_on_failures(campaign):
+                commands = _release(campaign, now)
+        _finish(campaign, now)
     online = presence.connected([command.charger.identity for command in commands])
     for command in commands:
         if command.charger.identity in online:
@@ -277,7 +324,7 @@ def _record_outcomes(campaign: Campaign, now: datetime) -> None:
     ended = Q(command=None) | (Q(command__state=FINISHED) & ~Q(command__confirmation=PENDING))
     items = campaign.items.filter(ended, state=RUNNING).select_related("charger", "command")
     for item in items.defer("command__payload", "command__report"):
-        reason = NO_COMMAND if item.command is None else _failure(item.command)
+        reason = NO_COMMAND if item.command is None else _failure(item.command) or _other_version(campaign, item)
         _end(item, FAILED if reason else CampaignItem.CONFIRMED, reason, now)
 
 
@@ -292,6 +339,22 @@ def _failure(command: Command) -> str:
     return command.confirmation_detail or f"The charger answered {command.status}."
 
 
+def _other_version(campaign: Campaign, item: CampaignItem) -> str:
+    """Say which version the charger has booted with since, "" if it is that of the image or none is known.
+
+    A boot with the former version counts only after the last status of the update, because chargers may restart
+    before they install.
+    """
+    command, charger, wanted = item.command, item.charger, campaign.firmware.version
+    version, booted_at, told_at = charger.firmware_version, charger.last_boot_at, charger.firmware_status_at
+    if not wanted or version == wanted or command is None or not is_since(booted_at, command):
+        return ""
+    is_former = version == (command.noted or {}).get("firmware_version")
+    if is_former and booted_at is not None and told_at is not None and booted_at < told_at:
+        return ""
+    return f"The version after the boot is {version or '–'}, but that of the image is {wanted}."
+
+
 def _end(item: CampaignItem, state: str, reason: str, now: datetime) -> None:
     item.state, item.reason, item.ended_at = state, reason, now
     item.save(update_fields=["state", "reason", "ended_at", "command"])
@@ -301,7 +364,7 @@ def _end(item: CampaignItem, state: str, reason: str, now: datetime) -> None:
         events.record_event("campaign.item_failed", item.charger_id, **body)
 
 
-def _stop_on_failures(campaign: Campaign) -> None:
+def _stops_on_failures(campaign: Campaign) -> bool:
     """Stop if there were too many failures since the campaign was resumed, and chargers still wait."""
     failed = campaign.items.filter(state=FAILED, ended_at__gte=campaign.resumed_at)
     of_canaries = failed.filter(is_canary=True).exists()
@@ -310,14 +373,17 @@ def _stop_on_failures(campaign: Campaign) -> None:
     if is_too_much and campaign.items.filter(state=WAITING).exists():
         several = f"{number} updates have failed." if number > 1 else "An update has failed."
         _enter(campaign, states.STOPPED, CANARY_FAILED if of_canaries else several)
+    return campaign.state == states.STOPPED
 
 
 def _fail_unreached(campaign: Campaign, now: datetime) -> None:
-    """Fail the chargers that still wait when the time of the campaign has run out."""
-    if campaign.ends_at is None or now < campaign.ends_at:
-        return
-    for item in campaign.items.filter(state=WAITING).select_related("charger", "command"):
-        _end(item, FAILED, NO_TURN if item.charger.is_online else NOT_REACHED, now)
+    """Fail the chargers that still wait when the time of the campaign has run out, the first ones in this sweep."""
+    for item in campaign.items.filter(state=WAITING).select_related("charger", "command")[:MAX_PER_SWEEP]:
+        if not item.charger.is_online:
+            reason = NOT_REACHED
+        else:
+            reason = NO_TURN if _can_be_updated(item.charger) else NOT_ACCEPTED
+        _end(item, FAILED, reason, now)
 
 
 def _release(campaign: Campaign, now: datetime) -> list[Command]:
@@ -326,19 +392,38 @@ def _release(campaign: Campaign, now: datetime) -> list[Command]:
     waiting = campaign.items.filter(state=WAITING)
     if campaign.items.filter(is_canary=True, state__in=(WAITING, RUNNING)).exists():
         waiting = waiting.filter(is_canary=True)
-    if free <= 0 or not waiting.exists():
+    if free <= 0:
+        return []
+    due = _that_take_commands(_where_it_is_time(campaign, waiting, now)).select_related("charger")
+    # Locked in the same order as by the batches of the batch writer, so that no deadlock arises.
+    items = sorted(due.order_by("pk")[:free], key=lambda item: item.charger_id)
+    if not items:
         return []
     try:
         firmware.refuse_unreachable(campaign.firmware)
     except Conflict as conflict:
         _enter(campaign, states.STOPPED, str(conflict.detail))
         return []
-    online = Charger.objects.filter(ONLINE).values("pk")
-    due = _where_it_is_time(campaign, waiting, now).filter(charger__in=online).select_related("charger")
-    user = batches.user_named(campaign.requested_by)
-    # Locked in the same order as by the batches of the batch writer, so that no deadlock arises.
-    items = sorted(due.order_by("pk")[:free], key=lambda item: item.charger_id)
-    return [command for item in items if (command := _submit(campaign, item, user, now))]
+    user, commands = batches.user_named(campaign.requested_by), []
+    for item in items:
+        if command := _submit(campaign, item, user, now):
+            commands.append(command)
+        elif item.state == FAILED and _stops_on_failures(campaign):
+            break
+    return commands
+
+
+def _that_take_commands(waiting: QuerySet[CampaignItem]) -> QuerySet[CampaignItem]:
+    """Filter `waiting` to chargers that can be updated now.
+
+    They are online, not rejected, not updated by another campaign, and their queues are not full.
+    """
+    chargers = Charger.objects.filter(ONLINE).exclude(REJECTED).values("pk")
+    updated = CampaignItem.objects.filter(charger=OuterRef("charger"), state=RUNNING)
+    queued = Command.objects.filter(charger=OuterRef("charger"), state=QUEUED).order_by().values("charger")
+    by_users = queued.exclude(requested_by=audit.SYSTEM_ACTOR)
+    full = by_users.annotate(number=Count("pk")).filter(number__gte=settings.OCPP_QUEUE_LIMIT)
+    return waiting.filter(~Exists(updated), ~Exists(full), charger__in=chargers)
 
 
 def _where_it_is_time(campaign: Campaign, waiting: QuerySet[CampaignItem], now: datetime) -> QuerySet[CampaignItem]:
@@ -362,9 +447,13 @@ def _submit(campaign: Campaign, item: CampaignItem, user: Any, now: datetime) ->
     try:
         if not batches.may_still_command(user, item.charger):
             raise Conflict(MAY_NOT)
+        if not _is_first(item):
+            return None
         intent = firmware.install(campaign.firmware)
         item.command = submission.create_unqueued(item.charger, intent, requested_by=campaign.requested_by)
-    except Busy:  # it is its turn again in the next sweep
+    except Busy:  # it is its turn again in a later sweep
+        item.state = WAITING
+        item.save(update_fields=["state"])
         return None
     except (schemas.Violation, Conflict, sealing.Unreadable) as error:
         _end(item, FAILED, str(getattr(error, "detail", error)), now)
@@ -376,12 +465,29 @@ def _submit(campaign: Campaign, item: CampaignItem, user: Any, now: datetime) ->
         item.command = None
         _end(item, FAILED, f"An internal error ({type(error).__name__}). See the log of the workers.", now)
         return None
-    item.state = RUNNING
-    item.save(update_fields=["state", "command"])
+    item.save(update_fields=["command"])
     return item.command
 
 
+def _is_first(item: CampaignItem) -> bool:
+    """Let `item` run; False if another campaign has begun to update its charger at the same time."""
+    try:
+        with transaction.atomic():
+            item.state = RUNNING
+            item.save(update_fields=["state"])
+    except IntegrityError:  # one_update_a_charger_at_a_time
+        item.state = WAITING
+        return False
+    return True
+
+
 def _finish(campaign: Campaign, now: datetime) -> None:
-    if campaign.state == states.RUNNING and not campaign.items.filter(state__in=(WAITING, RUNNING)).exists():
-        campaign.finished_at = now
+    """End a campaign that has nothing left to do, a stopped one when none of its updates is under way."""
+    left = (RUNNING,) if campaign.state == states.STOPPED else (WAITING, RUNNING)
+    if campaign.finished_at is not None or campaign.items.filter(state__in=left).exists():
+        return
+    campaign.finished_at = now
+    if campaign.state == states.STOPPED:
+        campaign.save(update_fields=["finished_at"])
+    else:
         _enter(campaign, states.FINISHED)

@@ -246,7 +246,7 @@ def parameters(row: Wanted) -> str:
 @register.filter
 def field_label(name: str) -> Any:
     """Translate the name of a filter or of a field of a form."""
-    return FIELDS.get(name, name)
+    return FIELDS.get(name) or PARAMETERS.get(name, name)
 
 
 @register.filter

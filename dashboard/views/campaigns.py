@@ -75,6 +75,10 @@ class CampaignPage(Listing):
         counts, state = self.campaign.counts, self.campaign.state
         may_command = self.request.user.has_perm("commands.add_command")
         allowed = {name for name, which in ALLOWED.items() if state in which}
+        if self.campaign.finished_at:
+            allowed.add("delete")
+        if self.campaign.reason:
+            allowed.add("stop")
         if not counts[CampaignItem.FAILED]:
             allowed.discard("retry")
         return super().get_context_data(**kwargs) | {

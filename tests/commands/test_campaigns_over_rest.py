@@ -2,34 +2,16 @@
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.core.files.uploadedfile import SimpleUploadedFile
 
 from chargers.models import AuditEntry, Event, Webhook
-from commands.models import Campaign, CampaignItem, Command, Firmware
+from commands.models import Campaign, CampaignItem, Command
 from commands.services import campaigns
-from tests.support.builders import a_charger, open_socket
+from tests.support.campaigns import an_online
 from tests.support.dashboard import a_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CAMPAIGNS = "/api/ocpp/campaigns/"
 RIGHTS = ("view_command", "add_command", "view_charger", "view_event")
-
-
-@pytest.fixture(autouse=True)
-def public_url(settings, tmp_path):
-    settings.PUBLIC_URL, settings.MEDIA_ROOT = "http://charging.example", tmp_path / "files"
-
-
-@pytest.fixture
-def image():
-    file = SimpleUploadedFile("fw-2.0.bin", b"image")
-    return Firmware.objects.create(description="Image 2.0", version="2.0", file=file)
-
-
-def an_online(charger_id=None, **columns):
-    charger = a_charger(charger_id, **{"firmware_version": "1.0", "registration_status": "Accepted"} | columns)
-    open_socket(charger)
-    return charger
 
 
 def post(api, path="", status=200, key="", **body):
@@ -124,6 +106,19 @@ def test_an_image_with_campaigns_is_not_deleted(api, image):
     assert api.delete(f"/api/ocpp/firmware/{image.pk}/").status_code == 409
     api.delete(f"{CAMPAIGNS}{draft['id']}/")
     assert api.delete(f"/api/ocpp/firmware/{image.pk}/").status_code == 204
+
+
+def test_a_stopped_campaign_is_deleted_and_then_its_image(api, image):
+    an_online("A")
+    draft = post(api, status=201, firmware=image.pk, filter={})
+    path = f"{CAMPAIGNS}{draft['id']}/"
+    post(api, f"{draft['id']}/start/")
+    assert api.delete(path).status_code == 409
+    assert post(api, f"{draft['id']}/stop/")["finished_at"]
+    post(api, f"{draft['id']}/stop/", 409)
+    assert api.delete(path).status_code == 204
+    assert api.delete(f"/api/ocpp/firmware/{image.pk}/").status_code == 204
+    assert AuditEntry.objects.filter(kind="campaign").order_by("pk").last().action == "deleted"
 
 
 def test_a_user_sees_own_campaigns_and_updates_chargers_within_reach(client, api, image):

@@ -57,7 +57,7 @@ class CampaignViewSet(
         return Response(self._shown(campaign).data)
 
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Delete a draft; 409 for a campaign that was started."""
+        """Delete a draft, or a campaign that has ended; 409 for others."""
         campaigns.delete(self.get_object(), username(request.user))
         return Response(status=204)
 
@@ -84,7 +84,7 @@ class CampaignViewSet(
     @DOES
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str | None = None) -> Response:
-        """Update no further chargers, as `pause`. Those that wait stay listed."""
+        """Update no further chargers. The campaign ends with its running updates; those that wait stay listed."""
         return self._do(campaigns.stop)
 
     @DOES

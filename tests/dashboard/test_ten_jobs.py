@@ -287,7 +287,7 @@ def test_bring_firmware_to_five_chargers_of_which_one_fails(browser, live):
         walk(browser, live, "Bring firmware to five chargers, of which one fails", WALL) as walked,
     ):
         page, main = walked.page, walked.page.locator("main")
-        walked.click("link", "Firmware campaigns")
+        walked.click("link", "Campaigns")
         walked.click("link", f"{image} (2.1.0)")
         walked.choose("Site", site["name"])
         check(page)

@@ -41,10 +41,11 @@ def watch() -> None:
         is_first = leases.is_first_within("own-incidents", INTERVAL_S)
     except RedisError:
         is_first = True
-    problems = lasting(readiness.latest_check.problems(), time.monotonic())
+    problems = readiness.latest_check.problems()
     can_store = all(problem.fault != readiness.NOT_MIGRATED for problem in problems)
+    lasting_problems = lasting(problems, time.monotonic())
     if is_first and can_store:
-        incidents.apply(rule(problems), Span(bulk_sql.clock()))
+        incidents.apply(rule(lasting_problems), Span(bulk_sql.clock()))
 
 
 def lasting(problems: list[readiness.Problem], now: float) -> list[readiness.Problem]:

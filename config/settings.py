@@ -11,7 +11,6 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
 import dj_database_url
 from celery.schedules import crontab
@@ -21,6 +20,7 @@ from environs import Env, validate
 from environs.exceptions import EnvError
 
 from config import logs, redis_url
+from core import zones
 from core.http.subjects import TAGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -134,7 +134,7 @@ ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else []
 
 # The time zone of times and days on pages, in the admin and in exports. REST and OCPP always use UTC.
 TIME_ZONE_DISPLAY = _read(env.str, "TIME_ZONE_DISPLAY", "") or "UTC"
-if TIME_ZONE_DISPLAY not in available_timezones() - {"Factory", "localtime"}:
+if TIME_ZONE_DISPLAY not in zones.NAMES:
     raise ImproperlyConfigured(
         f"TIME_ZONE_DISPLAY is {TIME_ZONE_DISPLAY!r}, which is no time zone. Use a name of the IANA database, "
         "such as UTC, Europe/Berlin or America/Denver."

@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q, QuerySet
 from timezone_field import TimeZoneField
 
+from core import zones
+
 
 def default_zone() -> str:
     """Return the time zone of a new site: that of the pages."""
@@ -63,9 +65,13 @@ class Site(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Raise `ValidationError` for half a position."""
+        """Raise `ValidationError` for half a position, and for a time zone of this machine alone."""
         if (self.latitude is None) != (self.longitude is None):
             raise ValidationError({"longitude": "Enter both latitude and longitude, or neither."})
+        try:
+            zones.named(str(self.time_zone))
+        except ValueError as error:
+            raise ValidationError({"time_zone": str(error)}) from error
 
     @staticmethod
     def of(user: Any) -> QuerySet["Site"]:

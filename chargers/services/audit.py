@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth import signals as logins
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, QuerySet, signals
 from django.db.models.fields.files import FieldFile
@@ -192,7 +193,15 @@ def _record(instance: Model, action: str, before: JSON | None = None, after: JSO
 
 
 def _values(row: Model, columns: Iterable[str]) -> JSON:
-    return {name: _plain(getattr(row, name)) for name in columns}
+    return {name: _plain(_value(row, name)) for name in columns}
+
+
+def _value(row: Model, column: str) -> Any:
+    """Return the value of a column; of a row that is deleted together with another one, the key of that one."""
+    try:
+        return getattr(row, column)
+    except ObjectDoesNotExist:
+        return getattr(row, f"{column}_id")
 
 
 def _plain(value: Any) -> Any:

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Field
 
 from chargers.models import Charger, Site
 from chargers.services import access
 from chargers.services.sites import put
+from core import zones
 from core.http.downloads import text_of_cell
 
 REQUIRED = ("charger_id", "site")
@@ -261,7 +261,7 @@ def _value(column: str, text: str) -> Any:
         return int(text)
     if column == "time_zone":
         try:
-            return cast(Field, Site._meta.get_field("time_zone")).to_python(text)
-        except ValidationError as error:
-            raise ValidationError(f"{text} is not a time zone. Use a name such as Europe/Berlin.") from error
+            return zones.named(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
     return text

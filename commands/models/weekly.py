@@ -38,6 +38,9 @@ class Weekly(models.Model):
             raise ValidationError({"weekdays": "Name at least one day, from 1, Monday, to 7, Sunday."})
         if (self.from_time is None) != (self.until_time is None):
             raise ValidationError({"until_time": "Send both from_time and until_time, or neither."})
+        for name in ("from_time", "until_time"):
+            if (clock := getattr(self, name)) and (clock.second or clock.microsecond):
+                raise ValidationError({name: "Send a time in whole minutes, such as 22:00."})
         if self.from_time is not None and self.from_time == self.until_time:
             raise ValidationError({"until_time": "Leave out both times for the whole day."})
 

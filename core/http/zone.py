@@ -1,16 +1,30 @@
 """The current time zone: TIME_ZONE_DISPLAY for pages and the admin, UTC for REST."""
 
 from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.formats import date_format
+from rest_framework import serializers
+from timezone_field.rest_framework import TimeZoneSerializerField
 
+from core import zones
 from core.http.middleware import GetResponse
 from core.ocpp.timestamps import display_zone
 
 REST = "/api/"
+
+
+class ZoneField(TimeZoneSerializerField):
+    """The name of a time zone."""
+
+    def to_internal_value(self, data: object) -> ZoneInfo:
+        try:
+            return zones.named(str(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
 
 
 def activate(get_response: GetResponse) -> GetResponse:

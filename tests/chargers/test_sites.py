@@ -2,11 +2,13 @@
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 
-from chargers.models import AuditEntry, Charger, ChargerGroup, Site
+from chargers.models import AuditEntry, Charger, ChargerGroup, NotificationRule, Site
 from commands.services import batches
-from tests.support.builders import a_charger
+from core import zones
+from tests.support.builders import a_charger, a_rule
 
 pytestmark = pytest.mark.django_db
 SITES = "/api/ocpp/sites/"
@@ -61,11 +63,31 @@ def test_a_site_is_created_changed_and_deleted(api):
     ]
 
 
+# Some are files of this machine, of which Python makes a zone and PostgreSQL does not.
+ODD_ZONES = [
+    "Mars/Olympus",
+    "localtime",
+    "posixrules",
+    "right/UTC",
+    "../../etc/passwd",
+    "Europe",
+    ".",
+    "\0",
+    "x" * 300,
+]
+
+
+def test_postgresql_knows_the_zones_that_users_may_choose(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_timezone_names")
+        assert zones.NAMES - {name for (name,) in cursor.fetchall()} == set()
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
         ({"name": ""}, "name"),
-        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        *(({"time_zone": name}, "time_zone") for name in ODD_ZONES),
         ({"latitude": "91"}, "latitude"),
         ({"longitude": "-180.5"}, "longitude"),
         ({"longitude": None}, "longitude"),
@@ -78,6 +100,14 @@ def test_an_invalid_site_is_refused(api, wrong, field):
     refused = post(api, BERLIN | wrong)
     assert refused.status_code == 400
     assert field in refused.json()["fields"]
+
+
+def test_a_site_that_a_notification_rule_names_is_deleted_with_the_rule(api):
+    site = Site.objects.create(name="Depot")
+    a_rule(site=site)
+    assert api.delete(f"{SITES}{site.pk}/").status_code == 204
+    assert not NotificationRule.objects.exists()
+    assert AuditEntry.objects.filter(action="deleted").count() == 2
 
 
 def test_a_charger_is_put_at_a_site_by_its_id_or_its_name(api):

@@ -79,6 +79,8 @@ def test_a_draft_is_made_once_for_a_key_and_deleted(api, image):
         ({"filter": {}, "firmware": 987}, "firmware"),
         ({"filter": {}, "from_time": "22:00"}, "until_time"),
         ({"filter": {}, "from_time": "22:00", "until_time": "22:00"}, "until_time"),
+        ({"filter": {}, "from_time": "22:00", "until_time": "22:00:30"}, "until_time"),
+        ({"filter": {}, "from_time": "22:00+02:00", "until_time": "23:00"}, "from_time"),
         ({"filter": {}, "weekdays": [8]}, "weekdays"),
         ({"filter": {}, "at_once": 0}, "at_once"),
         ({"filter": {}, "nonsense": 1}, "nonsense"),

@@ -22,6 +22,7 @@ ENDS = {
     "ImmediateReset": ("ResetCommand", "ImmediateReset"),
     "Other": ("AbnormalCondition", "Reboot"),
     "Remote": ("RemoteStop", "Remote"),
+    "SoftReset": ("AbnormalCondition", "Reboot"),  # after an update of the firmware
     "UnlockCommand": ("UnlockCommand", "Other"),
 }
 _SAMPLE = OCPP201.schemas.requests["MeterValues"].resolved["properties"]["meterValue"]["items"]

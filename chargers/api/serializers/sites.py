@@ -5,11 +5,11 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from timezone_field.rest_framework import TimeZoneSerializerField
 
 from chargers.models import Site
 from chargers.services import access
 from chargers.services.sites import by_id_or_name
+from core.http.zone import ZoneField
 
 OF_ACCESS = ("users", "roles")
 
@@ -20,7 +20,7 @@ class SiteSerializer(serializers.ModelSerializer):
     Only users who reach every charger see and change `users` and `roles`, the names of those who reach its chargers.
     """
 
-    time_zone = TimeZoneSerializerField(required=False, help_text="An IANA name, such as Europe/Berlin.")
+    time_zone = ZoneField(required=False, help_text="An IANA name, such as Europe/Berlin.")
     users = serializers.SlugRelatedField(
         many=True, required=False, slug_field="username", queryset=User.objects.all()
     )

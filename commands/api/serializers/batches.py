@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Field
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -18,6 +17,7 @@ from commands.actions.table import NAMES
 from commands.api.serializers.commands import SubmissionSerializer, task_url
 from commands.models import CONFIRMATIONS, CONFIRMED, NOT_SEEN, Batch, BatchItem, Schedule
 from commands.services import batches, schedules
+from core import zones
 from core.db import sealing
 
 WEEK = 7 * 86400
@@ -241,11 +241,9 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
 
     def validate_timezone(self, name: str) -> Any:
         try:
-            return cast(Field, Schedule._meta.get_field("timezone")).to_python(name)
-        except ValidationError as error:
-            raise serializers.ValidationError(
-                f"{name} is not a time zone. Use a name such as Europe/Berlin."
-            ) from error
+            return zones.named(name)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         chooses_anew = any(fields.get(name) is not None for name in ("chargers", "filter"))

@@ -65,8 +65,12 @@ class CampaignSerializer(Strict, serializers.ModelSerializer):
         max_length=7,
         help_text="From 1, Monday, to 7, Sunday; default: every day.",
     )
-    from_time = serializers.TimeField(required=False, allow_null=True, format="%H:%M")
-    until_time = serializers.TimeField(required=False, allow_null=True, format="%H:%M")
+    from_time = serializers.TimeField(
+        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
+    )
+    until_time = serializers.TimeField(
+        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
+    )
     state = serializers.ChoiceField(STATES, read_only=True)
     total = serializers.IntegerField(read_only=True, help_text="Chargers; 0 before it is started.")
     progress = serializers.FloatField(read_only=True, help_text="The part of the chargers that have ended, 0 to 1.")

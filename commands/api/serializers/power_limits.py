@@ -44,8 +44,12 @@ class PowerLimitSerializer(Strict, serializers.ModelSerializer):
         max_length=7,
         help_text="From 1, Monday, to 7, Sunday; default: every day.",
     )
-    from_time = serializers.TimeField(required=False, allow_null=True, format="%H:%M")
-    until_time = serializers.TimeField(required=False, allow_null=True, format="%H:%M")
+    from_time = serializers.TimeField(
+        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
+    )
+    until_time = serializers.TimeField(
+        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
+    )
     time_zone = serializers.CharField(source="zone", read_only=True)
     state = serializers.ChoiceField(STATES, read_only=True)
 

@@ -181,6 +181,7 @@ def settings(log_format: str) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "axes": {"level": "WARNING"},
+            "fontTools": {"level": "WARNING"},  # writes a hundred lines for a PDF
             "uvicorn.error": {"filters": ["refused_handshakes"]},
             # Scanners would fill the log with stack traces; the client gets 400 with the reason.
             "django.security.DisallowedHost": {"level": "CRITICAL"},

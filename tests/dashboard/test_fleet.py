@@ -35,8 +35,8 @@ def test_chargers_that_need_attention_are_first_and_counted(api):
     [("search=acme 11", 1), ("search=nothing", 0), ("state=faulted", 0), (f"search={'acme ' * 500}", 2)],
 )
 def test_the_fleet_is_searched_and_filtered(api, query, found):
-    open_socket(a_charger(vendor="ACME", model="11 kW"))
-    open_socket(a_charger(vendor="ACME", model="22 kW"))
+    open_socket(a_charger("left", vendor="ACME", model="11 kW"))
+    open_socket(a_charger("right", vendor="ACME", model="22 kW"))
     assert len(api.get(f"/?{query}").context["tiles"]) == found
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_search_of_all_messages_covers_a_day_or_asks_for_a_filter(api):
     page = api.get("/messages/?search=x")
-    assert page.context["asked"]["since"]
+    assert page.context["query"]["since"]
     assert not page.context["wrong"]
     assert "at most a day apart" in api.get("/messages/?search=x&since=2025-01-01").content.decode()
 
@@ -27,4 +27,4 @@ def test_the_link_to_older_messages_is_not_a_filter(api):
     eventually(lambda: log.written == 101)
     page = api.get(f"/messages/?charger_id={charger}")
     assert "until=" in page.context["older"]
-    assert "until" not in page.context["asked"]
+    assert "until" not in page.context["query"]

@@ -437,7 +437,7 @@ def test_add_a_new_charger(browser, live):
         walked.click("link", "Add charger")
         walked.type("Charger ID", charger_id)
         walked.click("button", "Add charger")
-        has(page.locator("#connection"), "Nothing has arrived from this charger yet")
+        has(page.locator("#connection"), "Not connected")
         url = page.get_by_label("URL", exact=True).input_value()
         key = page.get_by_label("Key, as the password").input_value()
         assert url == f"{live.ws_url}/{charger_id}"

@@ -320,6 +320,7 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 # one with their reference is locked before them, because two processes may otherwise lock an older and a newer one in
 # two orders: `transaction_events._found` may choose another one after this statement has locked the newest one. Rows
 # omit members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
+# An id that is in use on several EVSEs at once is looked for among the few sessions before.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(
@@ -345,30 +346,63 @@ SELECT f.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_to
     EXISTS (SELECT FROM transactions_transactionevent e WHERE e.transaction_id = t.id AND e.seq_no = f.seq_no - 1)
         AND (num_nonnulls(t.missing_since) = 0 OR NOT EXISTS (SELECT FROM transactions_transactionevent e
             WHERE e.transaction_id = t.id AND e.seq_no > f.seq_no)),
-    EXISTS (SELECT FROM transactions_tariff), t.recurrence, t.start_time, t.stop_time
+    EXISTS (SELECT FROM transactions_tariff), t.recurrence, t.start_time, t.stop_time,
+    CASE WHEN t.recurrence > 0 THEN EXISTS (SELECT FROM transactions_transaction o
+        WHERE o.charger_id = t.charger_id AND o.own_reference = t.own_reference AND o.own_reference <> ''
+            AND o.recurrence BETWEEN t.recurrence - 8 AND t.recurrence - 1
+            AND num_nonnulls(o.stop_received_at, o.closed_at, o.superseded_by_id) = 0) ELSE false END
 FROM found f JOIN transactions_transaction t ON t.id = f.id
 WHERE (SELECT count(*) FROM locked) >= 0
 """
 
+_OF_REFERENCE = "t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''"
+_HAD_BEGUN = "(s.timestamp IS NULL OR t.start_time <= s.timestamp)"
+_IS_OPEN = "num_nonnulls(t.stop_received_at, t.closed_at, t.superseded_by_id) = 0"
+_IS_ON_EVSE = "(t.evse_id = s.evse_id) IS TRUE"
+_MAY_BE_ON_EVSE = "(nullif(t.evse_id, 0) = s.evse_id) IS NOT FALSE"  # one of them may be unknown
+_HAS_TOKEN = "(t.id_tag <> '' AND upper(t.id_tag) = upper(s.id_token)) IS TRUE"
+_IS_NAMED = f"CASE WHEN s.evse_id > 0 THEN {_IS_ON_EVSE} ELSE {_HAS_TOKEN} END"
+_HAS_EVENT = """EXISTS (SELECT FROM transactions_transactionevent e
+            WHERE e.transaction_id = t.id AND e.seq_no = s.seq_no AND e.digest = s.digest)"""
+
+
+def _one_of_reference(condition: str, order: str) -> str:
+    """Return SQL for the recurrence of the first transaction with the reference by `order`."""
+    return f"""(SELECT t.recurrence FROM transactions_transaction t
+        WHERE {_OF_REFERENCE} AND {condition} ORDER BY t.recurrence {order} LIMIT 1)"""
+
+
 # The transaction that had begun at the time of an event, or else the first one with its reference, and the next one.
-# Without a time it is the newest one.
-SESSIONS_OF_REFERENCE = """
+# Without a time it is the newest one. Those on another EVSE than that of the event count only if there are no others.
+# An event that is no start belongs to the one that has it, or to an open one on its EVSE, or if it names none, to an
+# open one of its token. `is_rivalled` says that another open one fits as well. Rows omit members without
+# a value.
+SESSIONS_OF_REFERENCE = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint, digest int,
-        timestamp timestamptz)
+        timestamp timestamptz, evse_id int, id_token text, is_start boolean)
 ), near AS MATERIALIZED (
-    SELECT s.*, coalesce((
-        SELECT t.recurrence FROM transactions_transaction t
-        WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
-            AND (s.timestamp IS NULL OR t.start_time <= s.timestamp)
-        ORDER BY t.recurrence DESC LIMIT 1), 0) AS recurrence
+    SELECT s.*, coalesce(
+        CASE WHEN NOT s.is_start AND num_nonnulls(s.timestamp) = 1 THEN {_one_of_reference(_HAS_EVENT, "DESC")} END,
+        CASE WHEN NOT s.is_start AND num_nonnulls(s.evse_id, s.id_token) > 0 THEN
+            {_one_of_reference(f"{_HAD_BEGUN} AND {_IS_OPEN} AND {_IS_NAMED}", "DESC")} END,
+        {_one_of_reference(f"{_HAD_BEGUN} AND {_MAY_BE_ON_EVSE}", "DESC")},
+        {_one_of_reference(_MAY_BE_ON_EVSE, "")},
+        {_one_of_reference(_HAD_BEGUN, "DESC")},
+        0) AS recurrence,
+        {_one_of_reference("true", "DESC")} AS newest
     FROM s
+), places AS MATERIALIZED (
+    SELECT s.*, {_one_of_reference(f"t.recurrence > s.recurrence AND {_MAY_BE_ON_EVSE}", "")} AS next FROM near s
 )
-SELECT s.n, t.recurrence, t.id_tag, t.start_time, t.stop_time, t.stop_received_at, t.clock_skew,
-    c.last_boot_at > coalesce(t.stop_received_at, e.received_until), e.*
-FROM near s JOIN transactions_transaction t ON t.charger_id = s.charger AND t.own_reference = s.reference
-        AND t.own_reference <> '' AND t.recurrence BETWEEN s.recurrence AND s.recurrence + 1
+SELECT s.n, s.newest, t.recurrence, t.evse_id, t.id_tag, t.start_time, t.stop_time, t.stop_received_at, t.clock_skew,
+    c.last_boot_at > coalesce(t.stop_received_at, e.received_until),
+    NOT chosen.is_on_evse AND EXISTS (SELECT FROM transactions_transaction t
+        WHERE {_OF_REFERENCE} AND t.recurrence <> s.recurrence AND t.recurrence >= s.newest - 8
+            AND {_HAD_BEGUN} AND {_IS_OPEN} AND {_MAY_BE_ON_EVSE} AND (NOT chosen.has_token OR {_HAS_TOKEN})), e.*
+FROM places s JOIN transactions_transaction t ON {_OF_REFERENCE} AND t.recurrence IN (s.recurrence, s.next)
     JOIN chargers_charger c ON c.id = t.charger_id
+    CROSS JOIN LATERAL (SELECT {_IS_ON_EVSE} AS is_on_evse, {_HAS_TOKEN} AS has_token) chosen
     CROSS JOIN LATERAL (
         SELECT max(e.received_at) AS received_until, max(e.timestamp), count(*),
             bool_or(e.seq_no = s.seq_no AND e.digest = s.digest), bool_or(e.seq_no = s.seq_no),

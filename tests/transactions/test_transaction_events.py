@@ -310,6 +310,95 @@ def test_the_events_of_the_second_session_arrive_in_any_order(charger, order):
     assert both() == [("ABC", "Completed", 8000, 5), ("OTHER", "Completed", 11_000, 5)]
 
 
+A_REUSE = {("transactionInfo.transactionId", "reused"): "T-1"}
+ON_1, ON_2 = {"evse": {"id": 1, "connectorId": 1}}, {"evse": {"id": 2, "connectorId": 1}}
+OF_AA, OF_BB = {"idToken": {"idToken": "AA", "type": "ISO14443"}}, {"idToken": {"idToken": "BB", "type": "ISO14443"}}
+
+
+def findings(charger, event):
+    call = a_call(charger, "TransactionEvent", **event)
+    settle(call)
+    return call.findings
+
+
+def at_register(kind, number, minutes, wh, **members):
+    return an_event(kind, number, minutes, meterValue=[reading(minutes, wh)], **members)
+
+
+@pytest.fixture
+def two_at_once(charger):
+    """A charger that counts the sessions of each EVSE, with one session on each of two."""
+    a_tag("AA")
+    a_tag("BB")
+    send(charger, at_register("Started", 0, 0, 100, **ON_1, **OF_AA))
+    assert findings(charger, at_register("Started", 0, 10, 5000, **ON_2, **OF_BB)) == A_REUSE
+    return charger
+
+
+THE_ENDS = {
+    "AA": (at_register("Ended", 2, 60, 1100, **ON_1, **OF_AA), [("AA", "Completed", 1000, 2)]),
+    "BB": (at_register("Ended", 2, 61, 6000, **ON_2, **OF_BB), [("BB", "Completed", 1000, 2)]),
+}
+
+
+def without(member, event):
+    return {name: value for name, value in event.items() if name != member}
+
+
+@pytest.mark.parametrize("missing", ["idToken", "evse", ""])
+@pytest.mark.parametrize("order", ["AABB", "BBAA"])
+def test_sessions_with_one_id_on_two_evses_at_once_are_told_apart(two_at_once, order, missing):
+    ends = [without(missing, THE_ENDS[order[n : n + 2]][0]) for n in (0, 2)]
+    assert [findings(two_at_once, end) for end in [*ends, *ends]] == [{}] * 4
+    assert both() == THE_ENDS["AA"][1] + THE_ENDS["BB"][1]
+
+
+@pytest.mark.parametrize("token", [OF_AA, {}], ids=["same", "none"])
+def test_a_start_on_another_evse_is_a_session_whatever_its_token(charger, token):
+    a_tag("AA")
+    send(charger, an_event("Started", 0, 0, **ON_1, **OF_AA), an_event("Started", 0, 0, **ON_2, **token))
+    send(charger, an_event("Ended", 1, 60, **ON_1))
+    sessions = [(t.evse_id, t.status, t.superseded_by) for t in Transaction.objects.order_by("recurrence")]
+    assert sessions == [(1, "Completed", None), (2, "Ongoing", None)]
+
+
+def test_an_event_that_may_be_of_either_of_two_sessions_is_found(two_at_once):
+    assert findings(two_at_once, an_event("Updated", 1, 20)) == A_REUSE
+    assert findings(two_at_once, an_event("Updated", 1, 21, **ON_1)) == {}
+    assert findings(two_at_once, an_event("Updated", 1, 5)) == {}  # from before the second one
+
+
+def test_an_event_on_another_evse_than_the_only_session_is_found(charger):
+    send(charger, an_event("Started", 0, 0, **ON_1))
+    assert findings(charger, an_event("Updated", 1, 20, **ON_2)) == A_REUSE
+
+
+def test_events_after_the_end_and_a_boot_are_another_session_without_its_start(charger):
+    send(
+        charger, at_register("Started", 0, 0, 0), at_register("Updated", 1, 1, 500), at_register("Ended", 2, 2, 1000)
+    )
+    boot(charger)
+    later_ones = at_register("Updated", 5, 17, 1200), at_register("Ended", 6, 18, 1400)
+    assert [findings(charger, event) for event in later_ones] == [A_REUSE, {}]
+    send(charger, *later_ones)
+    assert both() == [("", "Completed", 1000, 3), ("", "Completed", 200, 2)]
+    assert [one.missing_since is not None for one in Transaction.objects.order_by("recurrence")] == [False, True]
+
+
+def test_a_second_end_with_other_content_is_found(charger):
+    ends = [at_register("Ended", 2, 2, wh) for wh in (1100, 1600)]
+    send(charger, at_register("Started", 0, 0, 100))
+    assert [findings(charger, end) for end in [*ends, *ends]] == [{}, A_REUSE, {}, {}]
+    session = Transaction.objects.get()
+    assert (session.meter_stop, session.energy_wh) == (1100, 1500)
+
+
+def test_an_event_after_the_end_is_found(charger):
+    send(charger, *EVENTS[:3], EVENTS[4])
+    assert findings(charger, EVENTS[3]) == {}  # it is only late
+    assert findings(charger, an_event("Updated", 5, 61, "Trigger")) == A_REUSE
+
+
 def test_a_late_event_of_the_first_session_stays_with_it(charger):
     a_tag("OTHER")
     send(charger, *EVENTS[:3], EVENTS[4], *next_day())

@@ -1,4 +1,5 @@
-"""Tell sessions of OCPP 2.0.1 apart to which a charger gave the same id, because it counts from 1 after each boot.
+"""Tell sessions of OCPP 2.0.1 apart to which a charger gave the same id, because it counts from 1 after each boot
+or on each EVSE.
 
 See decision 0033.
 """
@@ -11,7 +12,7 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import sql
 
-STARTED = "Started"
+STARTED, ENDED = "Started", "Ended"
 MEMBER = "transactionInfo.transactionId"
 
 
@@ -24,6 +25,7 @@ class AnEvent(Protocol):
     event_type: str
     time: datetime
     has_clock_skew: bool
+    evse_id: int | None
     id_token: str | None
 
 
@@ -31,16 +33,20 @@ class Session(NamedTuple):
     """A session with the reference of an event, and what is known of it.
 
     `has_booted` says that its charger has booted after its end was received, or its last event if it has none.
-    `is_stored` says that it has the event, `is_taken` that it has one of its number.
+    `is_stored` says that it has the event, `is_taken` that it has one of its number. `is_rivalled` says that another
+    open one fits as well. `newest` is the recurrence of the newest one with the reference.
     """
 
+    newest: int
     recurrence: int
+    evse_id: int | None
     id_tag: str
     start_time: datetime
     stop_time: datetime | None
     stop_received_at: datetime | None
     has_clock_skew: bool
     has_booted: bool | None
+    is_rivalled: bool
     received_until: datetime | None
     latest: datetime | None
     events: int
@@ -58,6 +64,9 @@ def choose(events: Mapping[int, AnEvent], digests: Mapping[int, int]) -> dict[in
     rows = [
         {"n": n, "charger": event.call.charger, "reference": event.reference}
         | {"seq_no": event.seq_no, "digest": digests[n], "timestamp": None if event.has_clock_skew else event.time}
+        | {"is_start": event.event_type == STARTED}
+        | ({"evse_id": event.evse_id} if event.evse_id else {})
+        | ({"id_token": event.id_token} if event.id_token else {})
         for n, event in events.items()
     ]
     found: dict[int, list[Session]] = {n: [] for n in events}
@@ -70,35 +79,58 @@ def _chosen(event: AnEvent, near: list[Session]) -> int:
     """Return the recurrence of the session of `event`; `near` is the one that had begun at its time, and the next."""
     first = near[0]
     if not _follows(event, first):
-        if event.event_type == STARTED and first.has_start and not first.is_stored:
+        if _is_doubtful(event, first):
             event.call.find(MEMBER, "reused", event.reference)
         return first.recurrence
     if len(near) == 1:
         event.call.find(MEMBER, "reused", event.reference)
-    return first.recurrence + 1
+        return first.newest + 1
+    return near[1].recurrence
+
+
+def _is_doubtful(event: AnEvent, session: Session) -> bool:
+    """Whether `event` may not belong to `session` although it is taken for one of its events."""
+    if session.is_stored:
+        return False
+    if event.event_type == STARTED:
+        return bool(session.has_start)
+    if session.is_rivalled or _is_elsewhere(event, session):
+        return True
+    if session.number_of_end is None:
+        return False
+    return event.event_type == ENDED or _is_after_end(event, session)
+
+
+def _is_elsewhere(event: AnEvent, session: Session) -> bool:
+    return bool(event.evse_id and session.evse_id) and event.evse_id != session.evse_id
 
 
 def _follows(event: AnEvent, former: Session) -> bool:
     """Whether `event` belongs to a later session than `former`, see the table of decision 0033."""
+    is_start = event.event_type == STARTED
+    if is_start and not former.is_stored and _is_elsewhere(event, former):
+        return True
     if former.stop_time is None:
         return _follows_open(event, former)
-    is_start = event.event_type == STARTED
     if event.has_clock_skew:
         return is_start and bool(former.has_start and former.has_booted)
-    if former.is_stored:
-        return False
-    end = former.stop_received_at if former.has_clock_skew else former.stop_time
-    if end is None or event.time <= end:
+    if former.is_stored or not _is_after_end(event, former):
         return False
     return is_start or _is_counted_again(event, former)
 
 
+def _is_after_end(event: AnEvent, ended: Session) -> bool:
+    """Whether `event` is later than the end; a wrong clock does not tell."""
+    end = ended.stop_received_at if ended.has_clock_skew else ended.stop_time
+    return end is not None and not event.has_clock_skew and event.time > end
+
+
 def _is_counted_again(event: AnEvent, ended: Session) -> bool:
-    """Whether an event after the end has a number of the time before it, though its charger counts."""
+    """Whether an event after the end has a number of the time before it, or any after a boot, though it counts."""
     end = ended.number_of_end or 0
-    if 0 <= event.seq_no < end:
-        return bool(ended.is_taken or ended.has_booted)
-    return event.seq_no == end > 0 and bool(ended.has_booted)
+    if ended.has_booted:
+        return event.seq_no >= 0 and max(event.seq_no, end) > 0
+    return bool(0 <= event.seq_no < end and ended.is_taken)
 
 
 def _follows_open(event: AnEvent, former: Session) -> bool:

@@ -92,7 +92,7 @@ class Found(NamedTuple):
     """The transaction of an event as it was before it.
 
     `is_next` says that the event before it is stored, and that it fills no gap. `has_tariffs` says that there are
-    tariffs, so the transaction may have a cost.
+    tariffs, so the transaction may have a cost. `has_rival` says that a former one with its reference is open.
     """
 
     transaction_id: int
@@ -107,9 +107,12 @@ class Found(NamedTuple):
     recurrence: int
     start_time: datetime | None
     stop_time: datetime | None
+    has_rival: bool
 
 
-UNKNOWN = Found(0, "", None, None, "", "", False, False, False, 0, None, None)  # the transaction of a first event
+UNKNOWN = Found(
+    0, "", None, None, "", "", False, False, False, 0, None, None, False
+)  # the transaction of a first event
 
 
 class Folded(NamedTuple):
@@ -228,6 +231,12 @@ def _find_known(rows: list[dict[str, Any]]) -> dict[int, Found]:
 def _is_doubtful(event: Event, newest: Found) -> bool:
     """Whether an event may belong to another transaction than the `newest` one with its reference."""
     if event.event_type == STARTED:
+        return True
+    if event.evse_id and newest.evse_id:
+        is_elsewhere = event.evse_id != newest.evse_id
+    else:
+        is_elsewhere = newest.has_rival
+    if is_elsewhere or (newest.has_ended and event.event_type == ENDED):
         return True
     is_earlier = newest.recurrence > 0 and newest.start_time is not None and event.time < newest.start_time
     return is_earlier or (newest.stop_time is not None and newest.has_ended and event.time > newest.stop_time)

@@ -219,6 +219,7 @@ SENTENCES = (
     _("{key} was set to {wanted}, but was read back as {value}."),
     _("{number} values were read back as they were set."),
     _("A secret is not read back."),
+    _("A later command has set it again, so its effect can't be seen."),
     _("Nothing is read back from chargers here (OCPP_READ_BACK_SECONDS), so the effect can't be seen."),
     _("The charger reported {status}."),
     _("The charger has nothing to deliver."),

@@ -1,6 +1,6 @@
 """One action that can be sent to a charger, of any OCPP version."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,6 +74,8 @@ class Confirmation:
     `note(command)` is what `look` has to know of the time before the answer was applied, as JSON.
     `excluded(command)` is the reason why the effect of an answered command is not looked for, "" for a refused one;
     None if it is looked for.
+    `sets(command)` names what a command has set if the charger accepted it. What a later command has set again is in
+    `command.set_again`, which `look` may read.
     """
 
     look: Callable[[Command], Look]
@@ -81,6 +83,7 @@ class Confirmation:
     read_back: Callable[[Command], FollowUp | None] = nothing
     note: Callable[[Command], Any] = nothing
     excluded: Callable[[Command], str | None] = _unless_refused
+    sets: Callable[[Command], Iterable[Hashable]] | None = None
 
 
 @dataclass(frozen=True)

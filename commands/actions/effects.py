@@ -5,10 +5,11 @@ Each function returns a `Look`. Its sentences are also in `dashboard/sentences.p
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from chargers.models import Connector, Message
-from chargers.services import variables
+from chargers.services import values, variables
 from commands.actions.base import Confirmation, Delivery, FollowUp, Look
 from commands.models import (
     ANSWERED,
@@ -20,6 +21,7 @@ from commands.models import (
     CertificateRequest,
     Command,
 )
+from core.ocpp import numerals
 from core.ocpp.redaction import HIDDEN
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import parse
@@ -121,6 +123,8 @@ def available(connectors: Iterable[Connector], wanted: str) -> Look:
 
 # --- settings ----------------------------------------------------------------------------------
 
+SET_AGAIN = Look(NOT_APPLICABLE, "A later command has set it again, so its effect can't be seen.")
+
 
 def within_of_setting(command: Command) -> float:
     """Return a day for a setting that takes effect at the next boot."""
@@ -172,21 +176,24 @@ def contradicted(answers: Sequence[Command], detail: str) -> Look:
     return Look(NOT_SEEN if len(answers) >= MAX_CONTRADICTIONS else PENDING, detail)
 
 
-def is_same(read: str, value: str) -> bool:
-    """Whether a value that was read is the one that was set; numbers and lists may be written in other ways."""
+def is_same(read: str, value: str, in_order: bool = True) -> bool:
+    """Whether a value that was read is the one that was set; numbers and booleans may be written in other ways.
+
+    Commas separate the items of a list. Without `in_order` neither their order nor their number counts.
+    """
     one, other = (_parts(text) for text in (read, value))
-    return one == other or sorted(one) == sorted(other)
+    return one == other or (not in_order and set(one) == set(other))
 
 
-def _parts(text: str) -> list[str]:
-    return [_plain(part.strip().casefold()) for part in text.split(",")]
+def _parts(text: str) -> list[str | Decimal]:
+    return [_plain(part.strip()) for part in text.split(",")]
 
 
-def _plain(text: str) -> str:
-    try:
-        return f"{float(text):g}" if len(text) < 16 else text
-    except ValueError:
-        return text
+def _plain(text: str) -> str | Decimal:
+    if text.casefold() in values.BOOLEANS:
+        return text.casefold()
+    number = numerals.read(text) if numerals.DECIMAL.fullmatch(text) else None
+    return text if number is None else number
 
 
 def is_hidden(value: Any) -> bool:

@@ -3,7 +3,7 @@
 A composite schedule may be lower than a profile, because of other profiles and of limits of the charger.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -32,10 +32,17 @@ class Placed(NamedTuple):
     profile: JSON
 
 
-def followed(placed: Callable[[Command], Placed], member: str) -> Confirmation:
-    """Return how a profile is seen. `placed` returns that of a command; `member` names the EVSE on the wire."""
+def followed(
+    placed: Callable[[Command], Placed], member: str, replaced: Callable[[Placed], Iterable[Hashable]]
+) -> Confirmation:
+    """Return how a profile is seen. `placed` returns that of a command; `member` names the EVSE on the wire.
+
+    `replaced` names the places of profiles that one takes. A later profile in one of them has replaced it.
+    """
 
     def look(command: Command) -> Look:
+        if command.set_again:
+            return effects.SET_AGAIN
         profile = placed(command).profile
         return _difference(command, profile) or _power(command, profile)
 
@@ -54,7 +61,10 @@ def followed(placed: Callable[[Command], Placed], member: str) -> Confirmation:
         far = _begins_in(_schedule(placed(command).profile)) > DAY
         return "The profile begins more than a day from now." if far else None
 
-    return Confirmation(look, within(5 * MINUTE_S), read_back, note, excluded)
+    def sets(command: Command) -> Iterable[Hashable]:
+        return replaced(placed(command)) if command.status in ACCEPTING else []
+
+    return Confirmation(look, within(5 * MINUTE_S), read_back, note, excluded, sets)
 
 
 def cleared(member: str, removed: Callable[[Command], list[Placed]]) -> Confirmation:

@@ -1,5 +1,6 @@
 """A command to a charger. The row exists before the Celery task, and holds the state of the command."""
 
+from collections.abc import Hashable
 from typing import Any
 from uuid import uuid4
 
@@ -144,10 +145,11 @@ class Command(models.Model):
     sent_s: float
     is_first: bool  # set by `services.queries`: whether it is the first unfinished command of its charger
     next_command: "Command | None" = None  # set when this one is finished: the next one of the charger
-    # Set by `services.confirmation`: the commands that read back what it changed, oldest first, and the transaction
-    # that `noted` names.
+    # Set by `services.confirmation`: the commands that read back what it changed, oldest first, the transaction that
+    # `noted` names, and what a later command has set again.
     read_backs: "list[Command]"
     noted_transaction: Transaction | None
+    set_again: frozenset[Hashable]
 
     class Meta:
         ordering = ["-id"]

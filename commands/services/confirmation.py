@@ -5,7 +5,7 @@ See decision 0032. The sweep of the workers calls `look` once a second.
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -130,13 +130,44 @@ def _load(commands: Sequence[Command]) -> None:
     read_backs = _read_backs([command.pk for command in commands])
     named = {command.pk: pk for command in commands if (pk := _named_transaction(command.noted))}
     transactions = Transaction.objects.in_bulk(named.values()) if named else {}
+    newest = _newest(commands)
     for command in commands:
         command.read_backs = read_backs.get(command.pk, [])
         command.noted_transaction = transactions.get(named.get(command.pk))
+        command.set_again = frozenset(
+            item for item in _sets(command) if newest.get((command.charger_id, command.action, item), 0) > command.pk
+        )
 
 
 def _named_transaction(noted: Any) -> int | None:
     return noted.get("transaction") if isinstance(noted, dict) else None
+
+
+def _newest(commands: Sequence[Command]) -> dict[tuple[int, str, Hashable], int]:
+    """Return {(charger, action, what is set): primary key of the last command that has set it}.
+
+    These are what `commands` and the later commands of their chargers have set.
+    """
+    setting = [command for command in commands if (how := _of(command)) and how.sets]
+    if not setting:
+        return {}
+    chargers, actions = {command.charger_id for command in setting}, {command.action for command in setting}
+    found = Command.objects.filter(charger__in=chargers, action__in=actions, state=FINISHED, outcome=ANSWERED)
+    later = found.filter(pk__gte=min(command.pk for command in setting))
+    shown = later.only("charger", "ocpp_version", "action", "payload", "response").order_by("pk")
+    return {(row.charger_id, row.action, item): row.pk for row in shown for item in _sets(row)}
+
+
+def _sets(command: Command) -> frozenset[Hashable]:
+    """Return what `command` has set; nothing if that cannot be understood, which is logged."""
+    try:
+        how = _of(command)
+        return frozenset(how.sets(command)) if how and how.sets else frozenset()
+    except Exception as error:  # noqa: BLE001  (records may hold anything)
+        if faults.kind_of(error):
+            raise
+        logger.exception("What %s (%s) has set can't be read", command, command.task_id)
+        return frozenset()
 
 
 def _read_backs(commands: Sequence[int]) -> dict[int, list[Command]]:

@@ -8,6 +8,7 @@ import pytest
 
 from chargers.models import Charger, Event, Variable
 from chargers.services import audit
+from commands.actions.effects import is_same
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command
 from commands.services import batches, confirmation, submission
@@ -348,7 +349,8 @@ def test_a_setting_is_not_read_back_at_once():
 @pytest.mark.django_db(transaction=True)
 def test_settings_of_one_charger_are_read_back_one_after_the_other_without_a_wait():
     charger = online()
-    second, first = (answered("ChangeConfiguration", INTERVAL, charger=charger) for _ in range(2))
+    other = {"key": "ConnectionTimeOut", "value": "60"}
+    second, first = (answered("ChangeConfiguration", payload, charger=charger) for payload in (other, INTERVAL))
     looked(second)
     looked(first)
     assert (first.followed_by.count(), second.followed_by.count()) == (1, 0)
@@ -406,6 +408,133 @@ def test_values_of_ocpp_2_0_1_are_read_back_together_and_secrets_are_left_out():
     only = {"setVariableResult": [results[2]]}
     secret = looked(answered("SetVariables", {"setVariableData": [sent[2]]}, only, online(ocpp_version="ocpp2.0.1")))
     assert state(secret) == ("not_applicable", "A secret is not read back.")
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        (" 60", "60"),
+        ("60.0", "60"),
+        ("+1e3", "1000"),
+        ("True", "true"),
+        ("FALSE", "false"),
+        ("a, b", "a,b"),
+        ("1.0,True", "1,true"),
+    ],
+)
+def test_a_value_may_be_read_back_in_another_notation(read, value):
+    assert is_same(read, value)
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        ("1234567", "1234568"),
+        ("12345678901234567890", "12345678901234567891"),
+        ("1_0", "10"),
+        ("1 0", "10"),
+        ("1,2", "1.2"),
+        ("b,a", "a,b"),
+        ("a,a,b", "a,b"),
+        ("ABC", "abc"),
+        ("infinity", "inf"),
+    ],
+)
+def test_another_value_is_not_taken_for_the_one_that_was_set(read, value):
+    assert not is_same(read, value)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("key", "result"), [("StopTxnSampledData", "confirmed"), ("SupportedFileTransferProtocols", "pending")]
+)
+def test_the_order_of_measurands_has_no_meaning(key, result):
+    command = looked(answered("ChangeConfiguration", {"key": key, "value": "SoC,Voltage"}))
+    read_back(command, reports(key, "Voltage,SoC"))
+    assert command.confirmation == result
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("component", "variable", "result"),
+    [
+        ("SampledDataCtrlr", "TxUpdatedMeasurands", "confirmed"),
+        ("OCPPCommCtrlr", "NetworkConfigurationPriority", "pending"),
+    ],
+)
+def test_the_order_of_a_list_has_a_meaning_unless_the_standard_says_that_it_is_a_set(component, variable, result):
+    named = {"component": {"name": component}, "variable": {"name": variable}}
+    accepted = {"attributeStatus": "Accepted"}
+    charger = online(ocpp_version="ocpp2.0.1")
+    payload = {"setVariableData": [named | {"attributeValue": "1,2"}]}
+    command = looked(answered("SetVariables", payload, {"setVariableResult": [named | accepted]}, charger))
+    read_back(command, {"getVariableResult": [named | accepted | {"attributeValue": "2,1"}]})
+    assert command.confirmation == result
+
+
+# --- what is set again -------------------------------------------------------------------------
+
+SET_AGAIN = "A later command has set it again, so its effect can't be seen."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_read_back_decides_for_many_commands_that_set_one_key():
+    charger = online()
+    sent = [
+        {"key": key, "value": str(value)} for value, key in enumerate(["HeartbeatInterval", "heartbeatinterval"] * 3)
+    ]
+    *former, last = [answered("ChangeConfiguration", payload, charger=charger) for payload in sent]
+    other = answered("ChangeConfiguration", {"key": "ConnectionTimeOut", "value": "60"}, charger=charger)
+    answered("ChangeConfiguration", {"key": "ConnectionTimeOut", "value": "90"}, {"status": "Rejected"}, charger)
+    answered("ChangeConfiguration", {"key": "ConnectionTimeOut", "value": "90"}, charger=online())
+    Command.objects.filter(charger=charger).update(finished_at=datetime.now(UTC) - timedelta(seconds=20))
+    for command in former:
+        assert state(looked(command)) == ("not_applicable", SET_AGAIN)
+    read_back(looked(last), reports("HeartbeatInterval", "5"))
+    assert state(last) == ("confirmed", "heartbeatinterval was read back as 5.")
+    assert looked(other).confirmation == "pending"
+    reads = Command.objects.filter(charger=charger, action="GetConfiguration")
+    assert sorted(read.payload["key"][0] for read in reads) == ["ConnectionTimeOut", "heartbeatinterval"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_the_values_that_were_not_set_again_are_compared():
+    charger = online(ocpp_version="ocpp2.0.1")
+    accepted = {"attributeStatus": "Accepted"}
+    interval = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+    enabled = {"component": {"name": "AuthCtrlr"}, "variable": {"name": "Enabled"}}
+
+    def set_values(*values):
+        items = [named | {"attributeValue": value} for named, value in values]
+        answer = {"setVariableResult": [named | accepted for named, _ in values]}
+        return answered("SetVariables", {"setVariableData": items}, answer, charger)
+
+    whole = set_values((interval, "60"))
+    partly = set_values((interval, "70"), (enabled, "true"))
+    last = set_values((interval, "80"))
+    assert state(looked(whole)) == ("not_applicable", SET_AGAIN)
+    Command.objects.filter(charger=charger).update(finished_at=datetime.now(UTC) - timedelta(seconds=20))
+    results = [interval | accepted | {"attributeValue": "80"}, enabled | accepted | {"attributeValue": "true"}]
+    read_back(looked(partly), {"getVariableResult": results})
+    assert state(partly) == ("confirmed", "AuthCtrlr.Enabled was read back as true.")
+    assert looked(last).confirmation == "pending"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("members", "result"),
+    [
+        ({}, "not_applicable"),
+        ({"chargingProfileId": 8}, "not_applicable"),
+        ({"chargingProfileId": 8, "stackLevel": 1}, "pending"),
+    ],
+)
+def test_a_profile_that_was_replaced_is_not_looked_for(members, result):
+    charger = online()
+    former = answered("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile()}, charger=charger)
+    later = {"connectorId": 1, "csChargingProfiles": profile(16.0) | members}
+    answered("SetChargingProfile", later, charger=charger)
+    assert looked(former).confirmation == result
 
 
 # --- charging profiles -------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """How the effects of the commands of OCPP 1.6 are seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from commands.actions import effects, limits, transfers
 from commands.actions.base import Confirmation, FollowUp, Look
@@ -13,6 +13,7 @@ from core.ocpp.schemas import JSON
 from transactions.models import Transaction
 
 READ = "GetConfiguration"
+STORED = ("Accepted", effects.REBOOT_REQUIRED)
 
 # --- sessions --------------------------------------------------------------------------------
 
@@ -42,8 +43,14 @@ AVAILABILITY = Confirmation(_available, effects.unless_scheduled(2 * MINUTE_S))
 # --- settings ----------------------------------------------------------------------------------
 
 
+# Lists of measurands, of which the order has no meaning.
+SETS = frozenset({"metervaluesaligneddata", "metervaluessampleddata", "stoptxnaligneddata", "stoptxnsampleddata"})
+
+
 def _setting(command: Command) -> Look:
     key, value = command.payload["key"], command.payload["value"]
+    if command.set_again:
+        return effects.SET_AGAIN
     answers, look = effects.read_by(command, READ)
     if look:
         return look
@@ -53,7 +60,7 @@ def _setting(command: Command) -> Look:
         return effects.contradicted(answers, f"{key} was set, but the charger does not report it.")
     if "value" not in found or effects.is_hidden(found["value"]):
         return Look(NOT_APPLICABLE, f"The charger does not report the value of {key}.")
-    if effects.is_same(found["value"], value):
+    if effects.is_same(found["value"], value, in_order=key.casefold() not in SETS):
         return Look(CONFIRMED, f"{key} was read back as {found['value']}.")
     return effects.contradicted(answers, f"{key} was set to {value}, but was read back as {found['value']}.")
 
@@ -63,13 +70,17 @@ def _read_setting(command: Command) -> FollowUp | None:
 
 
 def _secret(command: Command) -> str | None:
-    if command.status not in ("Accepted", effects.REBOOT_REQUIRED):
+    if command.status not in STORED:
         return ""
     shown = hide(command.payload)
     return "A secret is not read back." if effects.is_hidden(shown["value"]) else None
 
 
-SETTING = Confirmation(_setting, effects.within_of_setting, _read_setting, excluded=_secret)
+def _sets(command: Command) -> list[str]:
+    return [command.payload["key"].casefold()] if command.status in STORED else []
+
+
+SETTING = Confirmation(_setting, effects.within_of_setting, _read_setting, excluded=_secret, sets=_sets)
 
 # --- charging profiles -------------------------------------------------------------------------
 
@@ -83,7 +94,13 @@ def _removed(command: Command) -> list[Placed]:
     return [Placed(row.evse_id, row.profile) for row in rows]
 
 
-SET_PROFILE = limits.followed(_profile, "connectorId")
+def _replaced(placed: Placed) -> list[Hashable]:
+    """A profile replaces those with its id, and that with its purpose and stack level on its connector."""
+    sent = placed.profile
+    return [sent["chargingProfileId"], (placed.evse_id, sent["chargingProfilePurpose"], sent["stackLevel"])]
+
+
+SET_PROFILE = limits.followed(_profile, "connectorId", _replaced)
 CLEAR_PROFILE = limits.cleared("connectorId", _removed)
 
 # --- local lists and reservations --------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from chargers import standard_variables
 from chargers.models import Connector
 from chargers.services import variables
-from chargers.services.variables import VariableName
+from chargers.services.variables import Identity, VariableName
 from commands.actions import effects, limits, requests, transfers
 from commands.actions.base import Confirmation, FollowUp, Look
 from commands.actions.effects import DAY_S, HOUR_S, MINUTE_S, within
@@ -70,26 +71,31 @@ AVAILABILITY = Confirmation(_available, effects.unless_scheduled(2 * MINUTE_S))
 def _note_settings(command: Command) -> list[JSON]:
     """Return those items that the charger accepted and that can be read back, as in SetVariables."""
     items = {variables.identity(names.read(item)): item for item in command.payload["setVariableData"]}
-    stored = [
-        variables.identity(names.read(result))
-        for result in command.answer.get("setVariableResult", [])
-        if result["attributeStatus"] in device_model.STORED
-    ]
     shown = device_model.hide(command.payload)["setVariableData"]
     hidden = {variables.identity(names.read(i)) for i in shown if effects.is_hidden(i["attributeValue"])}
     known = variables.find_all(command.charger_id, [names.read(item) for item in items.values()])
     write_only = {variables.identity(n) for n, row in known.items() if row.mutability == device_model.WRITE_ONLY}
-    return [items[key] for key in stored if key in items and key not in hidden | write_only]
+    return [items[key] for key in _sets(command) if key in items and key not in hidden | write_only]
+
+
+def _sets(command: Command) -> list[Identity]:
+    """Return what the charger has stored, in the order of its answer."""
+    results = command.answer.get("setVariableResult", [])
+    stored = [result for result in results if result["attributeStatus"] in device_model.STORED]
+    return [variables.identity(names.read(result)) for result in stored]
 
 
 def _none_stored(command: Command) -> str | None:
-    results = command.answer.get("setVariableResult", [])
-    return None if any(result["attributeStatus"] in device_model.STORED for result in results) else ""
+    return None if _sets(command) else ""
 
 
 def _settings(command: Command) -> Look:
     if not command.noted:
         return Look(NOT_APPLICABLE, "A secret is not read back.")
+    items = [(names.read(item), item["attributeValue"]) for item in command.noted]
+    wanted = [(name, value) for name, value in items if variables.identity(name) not in command.set_again]
+    if not wanted:
+        return effects.SET_AGAIN
     answers, look = effects.read_by(command, READ)
     if look:
         return look
@@ -97,20 +103,29 @@ def _settings(command: Command) -> Look:
     for answer in answers:
         for result in answer.answer.get("getVariableResult", []):
             results[variables.identity(names.read(result))] = result
-    wanted = [(names.read(item), item["attributeValue"]) for item in command.noted]
     if any(variables.identity(name) not in results for name, _ in wanted):
         return effects.unanswered(command, READ)
     read = [(name, value, results[variables.identity(name)]) for name, value in wanted]
     shown = [(name, value, found) for name, value, found in read if _is_shown(found)]
     if not shown:
         return Look(NOT_APPLICABLE, f"The charger does not report the value of {names.label(read[0][0])}.")
+    return _compared(answers, shown)
+
+
+def _compared(answers: list[Command], shown: list[tuple[VariableName, str, JSON]]) -> Look:
+    """Compare the values `shown`, each as name, value that was set, and what was read."""
     for name, value, found in shown:
-        if not effects.is_same(found["attributeValue"], value):
+        if not effects.is_same(found["attributeValue"], value, in_order=not _is_set(name)):
             return effects.contradicted(answers, _other(name, value, found["attributeValue"]))
     if len(shown) > 1:
         return Look(CONFIRMED, f"{len(shown)} values were read back as they were set.")
     name, _, found = shown[0]
     return Look(CONFIRMED, f"{names.label(name)} was read back as {found['attributeValue']}.")
+
+
+def _is_set(name: VariableName) -> bool:
+    known = standard_variables.find(name.component, name.variable, name.instance)
+    return known is not None and known.data_type == "MemberList"
 
 
 def _is_shown(result: JSON) -> bool:
@@ -129,9 +144,7 @@ def _read_settings(command: Command) -> FollowUp | None:
     return FollowUp(READ, {"getVariableData": items})
 
 
-SETTINGS = Confirmation(
-    _settings, effects.within_of_setting, _read_settings, note=_note_settings, excluded=_none_stored
-)
+SETTINGS = Confirmation(_settings, effects.within_of_setting, _read_settings, _note_settings, _none_stored, _sets)
 
 # --- charging profiles -------------------------------------------------------------------------
 
@@ -140,7 +153,12 @@ def _profile(command: Command) -> Placed:
     return Placed(command.payload["evseId"], command.payload["chargingProfile"])
 
 
-SET_PROFILE = limits.followed(_profile, "evseId")
+def _replaced(placed: Placed) -> list[int]:
+    """A profile replaces that with its id. A charger refuses one that conflicts with another one."""
+    return [placed.profile["id"]]
+
+
+SET_PROFILE = limits.followed(_profile, "evseId", _replaced)
 
 
 def _cleared(command: Command) -> Look:

@@ -543,6 +543,7 @@ SENTENCES = (
     _("The charger takes {most} periods in a schedule, and its limits need {number}."),
     _("Name at least one day, from 1, Monday, to 7, Sunday."),
     _("Send both from_time and until_time, or neither."),
+    _("Send a time in whole minutes, such as 22:00."),
     _("Leave out both times for the whole day."),
     _("Give exactly one of site and charger_id."),
     _("A limit of a site is one of whole chargers: leave it out."),

@@ -899,6 +899,12 @@ def known_tag(live):
     assert live.request("POST", "/api/ocpp/id-tags/", {"id_tag": TAG})[0] == 201
 
 
+def accepted(live, path):
+    """The task of a POST once its effect is decided, None if the charger has refused it."""
+    task = decided(live, live.post(path, {}))
+    return task if task["response"] == {"status": "Accepted"} else None
+
+
 @pytest.mark.parametrize("version", COMMANDS)
 def test_the_effects_of_a_simulated_charger_are_seen(live, known_tag, version):
     with live.simulated(charger_id := an_id(), "--pause", "600", "--ocpp", version):
@@ -907,7 +913,8 @@ def test_the_effects_of_a_simulated_charger_are_seen(live, known_tag, version):
             task = decided(live, live.ask(charger_id, action, payload))
             assert (action, task["confirmation"], task["outcome"]) == (action, "confirmed", "answered"), task
             if action.endswith("StartTransaction"):
-                stop = decided(live, live.post(f"/api/ocpp/stop/{charger_id}/", {}))
+                # The charger refuses a stop until it has read the answer to its start.
+                stop = eventually(lambda: accepted(live, f"/api/ocpp/stop/{charger_id}/"), 20)
                 assert stop["confirmation"] == "confirmed", stop
 
 

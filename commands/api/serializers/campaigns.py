@@ -9,6 +9,7 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow, Strict
 from commands.api.serializers.batches import MAX_LISTED, FilterSerializer
 from commands.api.serializers.commands import task_url
+from commands.api.serializers.weekly import WeeklySerializer
 from commands.models import CONFIRMATIONS, Campaign, CampaignItem, Firmware
 from commands.models.campaign import STATES
 
@@ -23,7 +24,7 @@ class CampaignStatesSerializer(serializers.Serializer):
     skipped = serializers.IntegerField(help_text="Had the version already.")
 
 
-class CampaignSerializer(Strict, serializers.ModelSerializer):
+class CampaignSerializer(Strict, WeeklySerializer, serializers.ModelSerializer):
     """One image for the chargers of exactly one of `chargers` and `filter`, which are chosen when it is started.
 
     Without times it sends at any time; else on `weekdays` from `from_time` until `until_time`, which is on the next
@@ -58,19 +59,6 @@ class CampaignSerializer(Strict, serializers.ModelSerializer):
     days = serializers.IntegerField(
         default=7, min_value=1, max_value=366, help_text="How long it waits for chargers, from each start on."
     )
-    weekdays = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=7),
-        required=False,
-        min_length=1,
-        max_length=7,
-        help_text="From 1, Monday, to 7, Sunday; default: every day.",
-    )
-    from_time = serializers.TimeField(
-        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
-    )
-    until_time = serializers.TimeField(
-        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
-    )
     state = serializers.ChoiceField(STATES, read_only=True)
     total = serializers.IntegerField(read_only=True, help_text="Chargers; 0 before it is started.")
     progress = serializers.FloatField(read_only=True, help_text="The part of the chargers that have ended, 0 to 1.")
@@ -86,9 +74,6 @@ class CampaignSerializer(Strict, serializers.ModelSerializer):
 
     def get_url(self, campaign: Campaign) -> str:
         return f"{settings.URL_PREFIX}/api/ocpp/campaigns/{campaign.pk}/"
-
-    def validate_weekdays(self, days: list[int]) -> list[int]:
-        return sorted(set(days))
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         """Return the columns of a `Campaign`, with `chosen` in place of `chargers` and `filter`."""

@@ -10,6 +10,7 @@ from chargers.api.serializers.base import Strict
 from chargers.api.serializers.sites import SiteField
 from chargers.models import Charger
 from chargers.services import access
+from commands.api.serializers.weekly import WeeklySerializer
 from commands.models import LimitedPlace, PowerLimit
 from commands.services.power_limits import Kept
 
@@ -20,7 +21,7 @@ STATES_OF_PLACES = (
 )
 
 
-class PowerLimitSerializer(Strict, serializers.ModelSerializer):
+class PowerLimitSerializer(Strict, WeeklySerializer, serializers.ModelSerializer):
     """A limit of exactly one of `site` and `charger_id`, in the time zone of the site.
 
     It holds on `weekdays` from `from_time` until `until_time`, which is on the next day if it is not later; without
@@ -37,19 +38,6 @@ class PowerLimitSerializer(Strict, serializers.ModelSerializer):
     )
     amount = serializers.FloatField(min_value=0, max_value=MAX_AMOUNT, help_text="In A of each phase, or in W.")
     unit = serializers.ChoiceField(["A", "W"])
-    weekdays = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=7),
-        required=False,
-        min_length=1,
-        max_length=7,
-        help_text="From 1, Monday, to 7, Sunday; default: every day.",
-    )
-    from_time = serializers.TimeField(
-        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
-    )
-    until_time = serializers.TimeField(
-        required=False, allow_null=True, format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"]
-    )
     time_zone = serializers.CharField(source="zone", read_only=True)
     state = serializers.ChoiceField(STATES, read_only=True)
 
@@ -58,9 +46,6 @@ class PowerLimitSerializer(Strict, serializers.ModelSerializer):
         fields = ["id", "site", "charger_id", "evse_id", "amount", "unit", "weekdays", "from_time", "until_time"]
         fields += ["time_zone", "state", "created_by", "created_at", "removed_by", "removed_at", "ended_at"]
         read_only_fields = ["created_by", "created_at", "removed_by", "removed_at", "ended_at"]
-
-    def validate_weekdays(self, days: list[int]) -> list[int]:
-        return sorted(set(days))
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         """Return the columns of a `PowerLimit`; raise a `ValidationError` unless it has exactly one place."""

@@ -858,9 +858,10 @@ COMMANDS = {
         ("ClearChargingProfile", {"id": 31}),
         ("SendLocalList", {"updateType": "Full", "localAuthorizationList": [{"idTag": TAG}]}),
         ("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"}),
-        ("UpdateFirmware", {"location": "ftp://firmware.example/", "retrieveDate": "2026-01-01T00:00:00Z"}),
         ("RemoteStartTransaction", {"idTag": TAG, "connectorId": 1}),
         ("Reset", {"type": "Soft"}),
+        # The last, because the charger restarts after the effect was seen.
+        ("UpdateFirmware", {"location": "ftp://firmware.example/", "retrieveDate": "2026-01-01T00:00:00Z"}),
     ],
     "2.0.1": [
         ("ChangeAvailability", {"evse": {"id": 2}, "operationalStatus": UNAVAILABLE}),
@@ -872,12 +873,12 @@ COMMANDS = {
         ("ClearChargingProfile", {"chargingProfileId": 31}),
         ("SendLocalList", {"updateType": "Full", "localAuthorizationList": [{"idToken": TOKEN}]}),
         ("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"}),
+        ("RequestStartTransaction", {"idToken": TOKEN, "evseId": 1}),
+        ("Reset", {"type": "Immediate"}),
         (
             "UpdateFirmware",
             {"firmware": {"location": "ftp://firmware.example/", "retrieveDateTime": "2026-01-01T00:00:00Z"}},
         ),
-        ("RequestStartTransaction", {"idToken": TOKEN, "evseId": 1}),
-        ("Reset", {"type": "Immediate"}),
     ],
 }
 # Nothing shows that these were ignored, if there was neither a reservation nor a limit.

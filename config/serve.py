@@ -70,10 +70,9 @@ def application() -> Any:
     metrics.start("web")
     incidents.keep_watching()
     metrics.watch_event_loop()
-    # The collector skips imported objects, because they stay alive, and runs rarely, because it delays all frames.
+    # The collector skips imported objects, because they stay alive. It delays all frames, so it runs rarely, see `config`.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
     sys.setswitchinterval(0.0005)
     return asgi.application
 

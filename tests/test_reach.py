@@ -40,7 +40,9 @@ BODIES = (
 def scoped():
     """A client of a user who has all permissions and reaches one charger."""
     user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.set(Permission.objects.exclude(codename="reach_every_charger"))
+    granted = Permission.objects.exclude(codename="reach_every_charger")
+    through = User.user_permissions.through  # at once: `set` would write an audit entry of some hundred permissions
+    through.objects.bulk_create(through(user=user, permission=permission) for permission in granted)
     near = a_charger(NEAR)
     far = a_charger(
         FAR, pk=555_001, description="far away", vendor="FarVendor"
@@ -105,11 +107,8 @@ def test_the_routes_are_found():
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
-    for far, gone in zip(filled(route, FAR), filled(route, GONE), strict=True):
-        for method, query, body in [
-            *product(METHODS, QUERIES[:1], BODIES),
-            *product(METHODS, QUERIES[1:], ("", "{}")),
-        ]:
+    for (far, gone), method in product(zip(filled(route, FAR), filled(route, GONE), strict=True), METHODS):
+        for query, body in [*product(QUERIES[:1], BODIES), *product(QUERIES[1:], ("", "{}"))]:
             asked = {"data": body, "content_type": "application/json"} if method in METHODS[3:] else {}
             if not asked and body:
                 continue
@@ -118,9 +117,12 @@ def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
                 for path, name in ((far, FAR), (gone, GONE))
             ]
             assert answers[0] == answers[1], (method, far + query, body)
-            if method not in ("options", "head") and answers[0][0] not in (403, 405):
+            status = answers[0][0]
+            if status == 405:
+                break  # whatever the body and the query
+            if method not in ("options", "head") and status != 403:
                 # An unknown parameter is refused for every charger alike.
-                assert answers[0][0] == 404 or (query and answers[0][0] == 400), (method, far + query, body)
+                assert status == 404 or (query and status == 400), (method, far + query, body)
     assert not Command.objects.filter(charger__identity=FAR).exclude(action="ClearCache").exists()
     assert Charger.objects.filter(identity=FAR).exists()
 

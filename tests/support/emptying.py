@@ -7,7 +7,7 @@ of these tests.
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-FEW = 200  # rows of a table; more of them are truncated
+FEW = 2000  # rows of a table; more of them are truncated
 flush = TransactionTestCase._fixture_teardown
 # {table: (its latest id, digest)} of the rows that the last flush has created, such as the permissions.
 _created = {}

@@ -136,7 +136,9 @@ def test_every_filter_that_a_list_offers_can_be_followed(api, one_of_each):
     for model, model_admin in admin.site._registry.items():
         listed = reverse(f"{admin_url(model)}_changelist")
         shown = api.get(listed).context["cl"]
-        offered = [choice["query_string"] for spec in shown.filter_specs for choice in spec.choices(shown)]
+        of_filters = [[choice["query_string"] for choice in spec.choices(shown)] for spec in shown.filter_specs]
+        # The first ones of a filter may be special, such as "All"; the others differ by a value alone.
+        offered = [query for queries in of_filters for query in [*queries[:3], *queries[3:][-1:]]]
         if by := model_admin.date_hierarchy:
             offered += [
                 f"?{by}__year=2026",

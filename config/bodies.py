@@ -31,7 +31,7 @@ MAX_UNCHECKED_BYTES = 64 * 2**20  # that this process holds of bodies whose send
 MAX_FILES = 4  # of OCPP_LARGEST_FILE that this process holds
 MAX_FILES_PER_SENDER = 2  # not 1, because an earlier upload that broke off may not have timed out yet
 UPLOADS = "/files/uploads/"
-FIRMWARE = ("/api/ocpp/firmware/", "/admin/commands/firmware/")
+FIRMWARE = ("/firmware/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
 FIRMWARE_PERMISSIONS = ("commands.add_firmware", "commands.change_firmware")
 NOT_LOGGED_IN = f"The body is too large: without a login the limit is {UNCHECKED_LIMIT // 1024} KiB."
 

@@ -120,8 +120,9 @@ SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KE
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
 OWN_PATHS = (
     *("account", "add-charger", "admin", "api", "batches", "campaigns", "chargers", "commands", "curves", "files"),
-    *("incidents", "language", "limits", "live", "login", "logout", "messages", "notification-rules", "refused"),
-    *("reports", "schedules", "settings", "sites", "static", "tags", "transactions", "users", "webhooks", "ws"),
+    *("firmware", "incidents", "language", "limits", "live", "login", "logout", "messages", "notification-rules"),
+    *("refused", "reports", "schedules", "settings", "sites", "static", "tags", "transactions", "users", "webhooks"),
+    "ws",
 )
 if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
     raise ImproperlyConfigured(

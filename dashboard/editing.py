@@ -38,13 +38,18 @@ def fields_of(
     return made
 
 
-def changes(serializer: Any, names: Collection[str], query: QueryDict) -> dict[str, Any]:
+def changes(
+    serializer: Any, names: Collection[str], query: QueryDict, files: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the body of a request to REST: {name: value} of the fields that were sent, without unchanged ones.
 
     What is not changed is not sent, because others may change the row at the same time.
     """
     body = {}
     for field in fields_of(serializer, names):
+        if field.kind == "file":
+            body |= {field.name: files[field.name]} if files and field.name in files else {}
+            continue
         sent = _sent(field, query)
         if serializer.instance is not None and sent == field.value:
             continue
@@ -57,7 +62,9 @@ def changes(serializer: Any, names: Collection[str], query: QueryDict) -> dict[s
 def _field(name: str, source: Any) -> Field:
     kind = type(source)
     made = Field(name, name, "text", source.required, longest=getattr(source, "max_length", None))
-    if issubclass(kind, serializers.BooleanField):
+    if issubclass(kind, serializers.FileField):
+        made.kind = "file"
+    elif issubclass(kind, serializers.BooleanField):
         made.kind, made.is_required = "check", False
     elif issubclass(kind, serializers.ManyRelatedField):
         queryset = source.child_relation.queryset

@@ -40,7 +40,7 @@ class NotAnObject(ValueError):
 
 @dataclass
 class Field:
-    """An input, or a group of them: `kind` is text, box, number, choice, object or list."""
+    """An input, or a group of them: `kind` is text, box, number, choice, file, object or list."""
 
     name: str
     label: str

@@ -246,4 +246,18 @@ WEBHOOKS = {
     "group": gettext_lazy("Only of chargers in this group"),
     "is_enabled": gettext_lazy("Enabled"),
 }
+# Fields of the form of a firmware image.
+IMAGES = {
+    "description": gettext_lazy("Name"),
+    "version": gettext_lazy("Version"),
+    "file": gettext_lazy("File"),
+    "signature": gettext_lazy("Signature"),
+    "signing_certificate": gettext_lazy("Signing certificate"),
+}
+IMAGE_HINTS = {
+    "description": gettext_lazy("with the models that it is for"),
+    "version": gettext_lazy("that chargers report with it; empty: unknown"),
+    "signature": gettext_lazy("Base64; only of signed images"),
+    "signing_certificate": gettext_lazy("PEM; only of signed images"),
+}
 WEBHOOK_HINTS = {"url": gettext_lazy("http:// or https://, without user and password")}

@@ -502,6 +502,11 @@ SENTENCES = (
     _("See its variables and monitoring events."),
     _("A part of this system does not work."),
     _("The text says what to do."),
+    # firmware images
+    _("There is an image of this name."),
+    _("A signed image needs both the signature and the signing certificate."),
+    _("This image can't be deleted, because it has campaigns."),
+    _("This image can't be deleted yet, because a command to {charger} needs it."),
     # firmware campaigns, see `commands.services.campaigns`
     _("The charger has this version already."),
     _("The user who created the campaign may no longer send commands to this charger."),

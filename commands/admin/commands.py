@@ -1,6 +1,7 @@
 """Commands and their data in the admin."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ from commands.models import (
     Upload,
 )
 from commands.services import power_limits
+from commands.services.firmware import command_that_needs
 from core.ocpp.redaction import without_secrets
 
 UPLOAD_COLUMNS: Any = ["command", "charger", "received_at", "size", "saved", "expires_at"]
@@ -223,6 +225,12 @@ class FirmwareAdmin(admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Firmware]) -> None:
         for firmware in queryset:  # one by one, because `delete` also deletes the file
             firmware.delete()
+
+    def get_deleted_objects(self, objs: Iterable[Firmware], request: HttpRequest) -> Any:
+        """Add the commands that need an image to what protects it."""
+        objs = list(objs)
+        *shown, protected = super().get_deleted_objects(objs, request)
+        return *shown, [*protected, *filter(None, map(command_that_needs, objs))]
 
     search_fields = ["description", "version", "file"]
     date_hierarchy = "created_at"

@@ -4,10 +4,13 @@ import time
 from datetime import UTC, datetime
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import ProtectedError, Q
 
 from commands.actions.intents import Install
-from commands.models import Firmware
-from commands.services.files import firmware_url
+from commands.models import FINISHED, PENDING, Command, Firmware
+from commands.services.files import firmware_at, firmware_url
+from core.db import sealing
 from core.http.errors import Conflict
 from core.ocpp.schemas import Violation
 
@@ -18,6 +21,39 @@ def refuse_unreachable(firmware: Firmware) -> None:
         raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
     if not settings.PUBLIC_URL:
         raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
+
+
+# The commands that let a charger fetch an image.
+FETCHING = ("UpdateFirmware", "SignedUpdateFirmware", "PublishFirmware")
+
+
+def remove(firmware: Firmware) -> None:
+    """Delete `firmware` with its file; raise `Conflict` if a campaign or a command that is under way needs it."""
+    if command := command_that_needs(firmware):
+        raise Conflict(f"This image can't be deleted yet, because a command to {command.charger} needs it.")
+    try:
+        with transaction.atomic():
+            firmware.delete()
+    except ProtectedError as error:
+        raise Conflict("This image can't be deleted, because it has campaigns.") from error
+
+
+def command_that_needs(firmware: Firmware) -> Command | None:
+    """Return a command that waits, or whose effect is still looked for, with a valid URL of `firmware`."""
+    under_way = Command.objects.filter(~Q(state=FINISHED) | Q(confirmation=PENDING), action__in=FETCHING)
+    found = (command for command in under_way.select_related("charger") if _location(command) == firmware.pk)
+    return next(found, None)
+
+
+def _location(command: Command) -> int | None:
+    """Return the primary key of the image that `command` lets a charger fetch, None for another file."""
+    try:
+        payload = command.payload.opened()
+    except sealing.Unreadable:  # the charger cannot be sent it either
+        return None
+    image = payload.get("firmware", payload)
+    location = image.get("location") if isinstance(image, dict) else None
+    return firmware_at(location) if isinstance(location, str) else None
 
 
 def install(

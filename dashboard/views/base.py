@@ -10,6 +10,7 @@ from django.urls import Resolver404
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
@@ -138,6 +139,12 @@ def form_values(request):
     """Return {name: text} of a form, with the line ends of the user instead of those that browsers send."""
     values = {name: texts[-1] for name, texts in request.POST.lists()}
     return {name: text.replace("\0", "\ufffd").replace("\r\n", "\n") for name, text in values.items()}
+
+
+def own_path(request, path):
+    """Return `path` if it leads to a page of this server, else ""."""
+    is_own = url_has_allowed_host_and_scheme(path, {request.get_host()}, require_https=request.is_secure())
+    return path if is_own else ""
 
 
 def not_found(request, exception=None):

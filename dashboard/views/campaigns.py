@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404
@@ -29,6 +30,7 @@ from dashboard.views.limits import confirmation
 MAX_CHOICES = 500  # of models and of versions in the form
 IMAGES_LISTED = 10  # the newest ones, above the list of campaigns
 NUMBERS = ("canaries", "at_once", "max_failures", "days")
+DAY_FIELDS = [f"day{day}" for day in range(1, 8)]
 USUAL = {"canaries": "1", "at_once": "10", "max_failures": "3", "days": "7"}
 
 
@@ -162,7 +164,7 @@ class NewCampaign(Page):
 
     def get_context_data(self, values=None, error=None, **kwargs):
         values = USUAL | self.request.GET.dict() if values is None else values
-        is_new = "csrfmiddlewaretoken" not in values
+        is_new = not values.keys() & {"csrfmiddlewaretoken", *DAY_FIELDS}
         reachable = self.within(Charger.objects.all(), "pk").order_by()
         models = reachable.exclude(model="").values_list("vendor", "model").distinct().order_by("vendor", "model")
         versions = reachable.exclude(firmware_version="").values_list("firmware_version", flat=True).distinct()
@@ -182,6 +184,8 @@ class NewCampaign(Page):
         values = form_values(request)
         if "change" in values:
             return self.render_to_response(self.get_context_data(values))
+        if "upload" in values:
+            return _upload(values)
         try:
             with submission.refusing():
                 columns = self._columns(values)
@@ -224,6 +228,14 @@ class NewCampaign(Page):
             except submission.Refused as refused:  # the draft stays
                 messages.error(self.request, refused.message)
         return redirect("dashboard:campaign", campaign.pk)
+
+
+def _upload(values):
+    """Redirect to the form of a new image, which returns here with the `values` of the form."""
+    left_out = ("csrfmiddlewaretoken", "upload", "firmware")
+    kept = {name: value for name, value in values.items() if name not in left_out}
+    here = f"{reverse('dashboard:new-campaign')}?{urlencode(kept)}"
+    return redirect(f"{reverse('dashboard:new-image')}?{urlencode({'next': here})}")
 
 
 def _kind(text):

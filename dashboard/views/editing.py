@@ -70,7 +70,7 @@ class EditPage(Page):
 
     def post(self, request, **kwargs):
         row = self.find()
-        body = editing.changes(self.serializer(row), self.names(), request.POST)
+        body = editing.changes(self.serializer(row), self.names(), request.POST, request.FILES)
         serializer = self.serializer(row, data=body, partial=row is not None)
         try:
             with transaction.atomic():

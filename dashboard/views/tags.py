@@ -5,7 +5,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
@@ -15,7 +14,7 @@ from chargers.services import access
 from core.http.errors import sentence
 from dashboard.labels import TAG_HINTS, TAGS
 from dashboard.sentences import translated
-from dashboard.views.base import Listing, Page, form_values
+from dashboard.views.base import Listing, Page, form_values, own_path
 from dashboard.views.editing import DeletePage, EditPage, find
 from transactions.api import id_tag_files
 from transactions.api.serializers import IdTagSerializer
@@ -221,6 +220,4 @@ class ForgetTag(DeletePage):
 
 def back(request, page):
     """Return the path that the form names as `next`, else `page`."""
-    path = request.POST.get("next", "")
-    is_own = url_has_allowed_host_and_scheme(path, {request.get_host()}, require_https=request.is_secure())
-    return path if is_own else page
+    return own_path(request, request.POST.get("next", "")) or page

@@ -21,7 +21,16 @@ MEBIBYTE = 2**20
 LARGEST = 4 * MEBIBYTE  # bytes of a file, see `web`
 SENT_AT_MOST = 1.5 * MEBIBYTE  # until the refusal arrives: UNCHECKED_LIMIT, what one read brings, and what TCP holds
 ANY = ["/api/ocpp/commands/", "/api/ocpp/firmware/", "/admin/commands/firmware/add/", "/admin/login/", "/login/"]
-ANY += ["/", "/healthz", "/nowhere", "/files/uploads/guessed/", "/files/uploads/", "/metrics", "/files/firmware/x/y"]
+ANY += [
+    "/firmware/new/",
+    "/",
+    "/healthz",
+    "/nowhere",
+    "/files/uploads/guessed/",
+    "/files/uploads/",
+    "/metrics",
+    "/files/firmware/x/y",
+]
 EXPECTED = (401, 404, 413)
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
 from chargers.api.serializers.base import ChargerRow
 from commands.actions import library
@@ -251,6 +252,18 @@ class FirmwareSerializer(serializers.ModelSerializer):
             "signature",
             "created_at",
         ]
+        extra_kwargs: dict[str, Any] = {
+            "description": {
+                "validators": [UniqueValidator(Firmware.objects.all(), "There is an image of this name.")]
+            },
+        }
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        signed = [values.get(name, getattr(self.instance, name, "")) for name in ("signature", "signing_certificate")]
+        if any(signed) and not all(signed):
+            text = "A signed image needs both the signature and the signing certificate."
+            raise serializers.ValidationError({"signature": [text]})
+        return values
 
 
 class InstallSerializer(SubmissionSerializer):

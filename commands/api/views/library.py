@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.decorators import action
@@ -55,7 +54,7 @@ from commands.models import (
     Upload,
 )
 from commands.services.files import firmware_url
-from commands.services.firmware import install, refuse_unreachable
+from commands.services.firmware import install, refuse_unreachable, remove
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
 from core.ocpp.schemas import JSON
@@ -148,10 +147,7 @@ class FirmwareViewSet(Editable):
     parser_classes = [MultiPartParser]
 
     def perform_destroy(self, instance: Firmware) -> None:
-        try:
-            instance.delete()
-        except ProtectedError as error:
-            raise Conflict("This image can't be deleted, because it has campaigns.") from error
+        remove(instance)
 
     @extend_schema(
         request={"application/json": InstallSerializer},

@@ -42,6 +42,13 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// A file that is too large is refused before it is sent, because the server would close the connection.
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-largest]")) return;
+  const isTooLarge = [...event.target.files].some((file) => file.size > Number(event.target.dataset.largest));
+  event.target.setCustomValidity(isTooLarge ? event.target.dataset.tooLarge : "");
+});
+
 document.addEventListener("click", (event) => {
   if (!event.target.matches("[data-adds]")) return;
   const list = event.target.closest("[data-list]"), items = list.querySelector("[data-items]");

@@ -24,7 +24,7 @@ class ChargersConfig(AppConfig):
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")
         hours = ["weekdays", "from_time", "until_time"]
-        channel = ["channel", "target", "template", "escalate_after", "escalation_target"]
+        channel = ["channel", "target", "template", "language", "escalate_after", "escalation_target"]
         scope = ["name", "is_enabled", "site", "severity", "kinds", "notify_end"]
         audit.watch(NotificationRule, *scope, *hours, *channel)
         for signal in (post_save, post_delete):

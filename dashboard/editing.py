@@ -7,9 +7,9 @@ from django.http import QueryDict
 from rest_framework import serializers
 from timezone_field.rest_framework import TimeZoneSerializerField
 
+from core.sentences import FIELDS, translated
 from dashboard.forms import Field
-from dashboard.labels import FIELDS, LABELS
-from dashboard.sentences import translated
+from dashboard.labels import LABELS
 
 SECONDS = len("2026-01-31T18:00:00")  # of a time in ISO 8601 without its offset
 NUMBERS = (serializers.IntegerField, serializers.FloatField, serializers.DecimalField)
@@ -45,7 +45,7 @@ def changes(
 
     What is not changed is not sent, because others may change the row at the same time.
     """
-    body = {}
+    body: dict[str, Any] = {}
     for field in fields_of(serializer, names):
         if field.kind == "file":
             body |= {field.name: files[field.name]} if files and field.name in files else {}

@@ -19,10 +19,10 @@ from core.db import sealing
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
+from core.sentences import labelled, translated
 from dashboard import jobs
 from dashboard.forms import NotAnObject, fields_of, payload_of
 from dashboard.labels import PARAMETERS
-from dashboard.sentences import labelled, translated
 
 
 class Refused(Exception):

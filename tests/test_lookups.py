@@ -112,8 +112,8 @@ HARMLESS = {
     ),
     "chargers.incidententry": "id incident at action who text",
     "chargers.notificationrule": (
-        "id name is_enabled site severity kinds weekdays from_time until_time channel notify_end escalate_after "
-        "created_at"
+        "id name is_enabled site severity kinds weekdays from_time until_time channel language notify_end "
+        "escalate_after created_at"
     ),
     "chargers.notificationdelivery": (
         "id rule incident reason number state attempts created_at due_at answered_status error delivered_at"

@@ -43,7 +43,7 @@ class OnlyViewed(RequiresEveryCharger):
 
 @admin.register(NotificationRule)
 class NotificationRuleAdmin(OnlyViewed, admin.ModelAdmin):
-    list_display = ["name", "is_enabled", "site", "severity", "channel", "escalate_after"]
+    list_display = ["name", "is_enabled", "site", "severity", "channel", "language", "escalate_after"]
     list_filter = ["is_enabled", "channel"]
     list_select_related = ["site"]
     search_fields = ["name"]

@@ -653,6 +653,7 @@ migrations.CreateModel(
                 ('channel', models.CharField(choices=[('email', 'email'), ('slack', 'slack'), ('teams', 'teams'), ('ntfy', 'ntfy'), ('webhook', 'webhook')], max_length=10)),
                 ('target', core.db.sealing.SealedField(help_text='Addresses, one in each line, or the URL of the channel.')),
                 ('template', models.JSONField(blank=True, help_text='Of a webhook: the JSON body. Its texts may contain {title}, {text}, {link}…', null=True)),
+                ('language', models.CharField(choices=[('en', 'English'), ('de', 'Deutsch')], default='en', help_text='Of the title and the text of its messages.', max_length=10)),
                 ('notify_end', models.BooleanField(default=False, help_text='Also when an incident is closed.')),
                 ('escalate_after', models.PositiveIntegerField(blank=True, help_text='Minutes without acknowledgement until escalation_target is notified.', null=True)),
                 ('escalation_target', core.db.sealing.SealedField(blank=True, help_text='As target.', null=True)),

@@ -152,6 +152,12 @@ class NotificationRule(models.Model):
     template = models.JSONField(
         null=True, blank=True, help_text="Of a webhook: the JSON body. Its texts may contain {title}, {text}, {link}…"
     )
+    language = models.CharField(
+        max_length=10,
+        choices=settings.LANGUAGES,
+        default=settings.LANGUAGE_CODE,
+        help_text="Of the title and the text of its messages.",
+    )
     notify_end = models.BooleanField(default=False, help_text="Also when an incident is closed.")
     escalate_after = models.PositiveIntegerField(
         null=True, blank=True, help_text="Minutes without acknowledgement until escalation_target is notified."

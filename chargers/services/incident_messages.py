@@ -1,4 +1,7 @@
-"""The texts of messages about incidents, and the requests by which chat programs take them."""
+"""The texts of messages about incidents, and the requests by which chat programs take them.
+
+The texts are in the language of the rule. Members for programs, such as the severity, are the same in each.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,21 +11,33 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from chargers.error_codes import explain
 from chargers.models import Incident, NotificationDelivery, NotificationRule
 from core.ocpp.timestamps import display_zone
+from core.sentences import translated
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")  # replaced once, so that a charger's text is not taken for one
 MAX_LISTED = 50  # incidents in one message
 MAX_DETAIL = 300  # characters
-PREFIXES = {"recurred": "Recurring: ", "escalated": "Not acknowledged: ", "closed": "Closed: "}
+PREFIXES = {
+    "recurred": gettext_lazy("Recurring"),
+    "escalated": gettext_lazy("Not acknowledged"),
+    "closed": gettext_lazy("Closed"),
+}
+SEVERITIES = {
+    "info": gettext_lazy("info"),
+    "warning": gettext_lazy("warning"),
+    "critical": gettext_lazy("critical"),
+}
 PRIORITIES = {"info": "default", "warning": "high", "critical": "urgent"}  # of ntfy
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message. `link` is "" without PUBLIC_URL; the texts are in English and contain no markup."""
+    """One message. `link` is "" without PUBLIC_URL; the title and the text contain no markup."""
 
     title: str
     text: str
@@ -35,15 +50,17 @@ class Message:
     incident: str  # its id, "" for several
 
 
-def of(deliveries: Sequence[NotificationDelivery]) -> Message:
-    """Return the message for one delivery, or one for many."""
-    return _single(deliveries[0]) if len(deliveries) == 1 else _summary(deliveries)
+def of(rule: NotificationRule, deliveries: Sequence[NotificationDelivery]) -> Message:
+    """Return the message of `rule` for one delivery, or one for many."""
+    with translation.override(rule.language):
+        return _single(deliveries[0]) if len(deliveries) == 1 else _summary(deliveries)
 
 
 def test(rule: NotificationRule) -> Message:
     """Return a test message."""
-    text = f"This is a test of the notification rule {rule.name}. Nothing is wrong."
-    return Message("Test of notifications", text, link(""), "info", "test", "test", "", "", "")
+    with translation.override(rule.language):
+        text = gettext("This is a test of the notification rule {name}. Nothing is wrong.").format(name=rule.name)
+        return Message(gettext("Test of notifications"), text, link(""), "info", "test", "test", "", "", "")
 
 
 def link(path: str) -> str:
@@ -53,14 +70,30 @@ def link(path: str) -> str:
 
 def headline(incident: Incident) -> str:
     """Return one line: the place and what is wrong."""
-    place = incident.place or (incident.code if incident.kind == "unknown_charger" else "")
-    words = incident.title if incident.kind == "unknown_charger" or not incident.code else _with_code(incident)
+    is_unknown = incident.kind == "unknown_charger"
+    place = _place(incident) or (incident.code if is_unknown else "")
+    words = translated(incident.title) if is_unknown else _problem(incident)
     return _one_line(f"{place}: {words}" if place else words)
 
 
-def _with_code(incident: Incident) -> str:
-    vendor = f", {incident.vendor_code}" if incident.vendor_code else ""
-    return f"{incident.title} ({incident.code}{vendor})"
+def _place(incident: Incident) -> str:
+    """Return its charger and connector, "" for one without a charger."""
+    if incident.charger is None:
+        return ""
+    evse, connector = incident.evse_id, incident.connector_id
+    numbers = [f"EVSE {evse}"] if evse and evse != connector else []
+    numbers += [gettext("connector {number}").format(number=connector)] if connector else []
+    return ", ".join([incident.charger.identity, *numbers])
+
+
+def _problem(incident: Incident) -> str:
+    """Return its title, with its codes if it has any."""
+    codes = ", ".join(filter(None, [incident.code, incident.vendor_code])) if incident.code else ""
+    return f"{translated(incident.title)} ({codes})" if codes else translated(incident.title)
+
+
+def _with_reason(delivery: NotificationDelivery, text: str) -> str:
+    return f"{PREFIXES[delivery.reason]}: {text}" if delivery.reason in PREFIXES else text
 
 
 def _single(delivery: NotificationDelivery) -> Message:
@@ -69,21 +102,23 @@ def _single(delivery: NotificationDelivery) -> Message:
         return test(delivery.rule)
     meaning = explain(incident)
     site = _site(incident)
+    is_closed = delivery.reason == "closed" and incident.closed_at
+    times = ngettext("{number} time", "{number} times", incident.recurrences).format(number=incident.recurrences)
     lines = [
-        ("Site", site),
-        ("Charger", incident.place),
-        ("Problem", _with_code(incident) if incident.code else incident.title),
-        ("Reported", incident.detail[:MAX_DETAIL]),
-        ("Meaning", meaning.meaning),
-        ("What to do", meaning.what_to_do),
-        ("Severity", incident.severity),
-        ("Since", _time(incident.opened_at, incident)),
-        ("Recurred", f"{incident.recurrences} times" if incident.recurrences else ""),
-        ("Closed", _time(incident.closed_at, incident) if delivery.reason == "closed" and incident.closed_at else ""),
-        ("Page", link(f"{incident.pk}/")),
+        (gettext("Site"), site),
+        (gettext("Charger"), _place(incident)),
+        (gettext("Problem"), _problem(incident)),
+        (gettext("Reported"), translated(incident.detail)[:MAX_DETAIL]),
+        (gettext("Meaning"), translated(meaning.meaning)),
+        (gettext("What to do"), translated(meaning.what_to_do)),
+        (gettext("Severity"), str(SEVERITIES[incident.severity])),
+        (gettext("Since"), _time(incident.opened_at, incident)),
+        (gettext("Recurred"), times if incident.recurrences else ""),
+        (gettext("Closed"), _time(incident.closed_at, incident) if is_closed else ""),
+        (gettext("Page"), link(f"{incident.pk}/")),
     ]
     return Message(
-        title=_subject(site, PREFIXES.get(delivery.reason, "") + headline(incident)),
+        title=_subject(site, _with_reason(delivery, headline(incident))),
         text="\n".join(f"{name}: {_one_line(text)}" for name, text in lines if text),
         link=link(f"{incident.pk}/"),
         severity=incident.severity,
@@ -100,16 +135,17 @@ def _summary(deliveries: Sequence[NotificationDelivery]) -> Message:
     for delivery in deliveries[:MAX_LISTED]:
         if incident := delivery.incident:
             site = f"[{_site(incident)}] " if _site(incident) else ""
-            lines.append(_one_line(f"{site}{PREFIXES.get(delivery.reason, '')}{headline(incident)}"))
-    if len(deliveries) > MAX_LISTED:
-        lines.append(f"and {len(deliveries) - MAX_LISTED} more")
+            lines.append(_one_line(f"{site}{_with_reason(delivery, headline(incident))}"))
+    if more := max(0, len(deliveries) - MAX_LISTED):
+        lines.append(gettext("and {number} more").format(number=more))
     found = {delivery.incident.severity for delivery in deliveries if delivery.incident}
     severity = next((severity for severity in ("critical", "warning") if severity in found), "info")
     sites = {_site(delivery.incident) for delivery in deliveries if delivery.incident}
     site = sites.pop() if len(sites) == 1 else ""
     if link(""):
-        lines.append(f"Page: {link('')}")
-    title = _subject(site, f"{len(deliveries)} notifications of incidents")
+        lines.append(f"{gettext('Page')}: {link('')}")
+    number = len(deliveries)
+    title = _subject(site, gettext("{number} notifications of incidents").format(number=number))
     return Message(title, "\n".join(lines), link(""), severity, "", "", site, "", "")
 
 
@@ -134,17 +170,18 @@ def _time(at: datetime, incident: Incident) -> str:
 # --- chat programs ---------------------------------------------------------------------------
 
 
-def request(channel: str, template: Any, message: Message) -> dict[str, Any]:
-    """Return the options of `requests.post` with which the channel takes `message`."""
-    if channel == NotificationRule.SLACK:
+def request(rule: NotificationRule, message: Message) -> dict[str, Any]:
+    """Return the options of `requests.post` with which the channel of `rule` takes `message`."""
+    if rule.channel == NotificationRule.SLACK:
         return {"json": {"text": _slack(message)}}
-    if channel == NotificationRule.TEAMS:
-        return {"json": _teams(message)}
-    if channel == NotificationRule.NTFY:
+    if rule.channel == NotificationRule.TEAMS:
+        with translation.override(rule.language):
+            return {"json": _teams(message)}
+    if rule.channel == NotificationRule.NTFY:
         # As parameters, because a header cannot contain every character.
         options = {"title": message.title, "priority": PRIORITIES[message.severity], "click": message.link}
         return {"params": {name: text for name, text in options.items() if text}, "data": message.text.encode()}
-    return {"json": filled(template, message) if template else _members(message)}
+    return {"json": filled(rule.template, message) if rule.template else _members(message)}
 
 
 def _slack(message: Message) -> str:
@@ -166,10 +203,14 @@ def _teams(message: Message) -> dict[str, Any]:
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": [_block(title), *lines],
-        "actions": [{"type": "Action.OpenUrl", "title": "Open", "url": message.link}] if message.link else [],
+        "actions": [_opening(message.link)] if message.link else [],
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
     return {"type": "message", "attachments": [attachment]}
+
+
+def _opening(url: str) -> dict[str, str]:
+    return {"type": "Action.OpenUrl", "title": gettext("Open page"), "url": url}
 
 
 def _block(run: Mapping[str, str]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _grouped(due: list[NotificationDelivery]) -> list[list[NotificationDelivery]
 def _attempt(session: requests.Session, rule: Any, group: list[NotificationDelivery]) -> Exception | None:
     """Send one message for `group`; return the error, None if it was accepted."""
     sealed = rule.escalation_target if group[0].reason == "escalated" else rule.target
-    message = incident_messages.of(group)
+    message = incident_messages.of(rule, group)
     try:
         if sealed is None:
             return NotSent("The rule has no target for an escalation any more.")
@@ -204,7 +204,7 @@ def _send(session: requests.Session, rule: NotificationRule, target: str, messag
     if rule.channel == NotificationRule.EMAIL:
         _mail(target.split(), message)
     else:
-        _post(session, target, **incident_messages.request(rule.channel, rule.template, message))
+        _post(session, target, **incident_messages.request(rule, message))
 
 
 def _mail(addresses: list[str], message: Message) -> None:

@@ -1,6 +1,6 @@
 """How the effects of commands are seen in the records of a charger, in all OCPP versions (decision 0032).
 
-Each function returns a `Look`. Its sentences are also in `dashboard/sentences.py`.
+Each function returns a `Look`. Its sentences are also in `core/sentences.py`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

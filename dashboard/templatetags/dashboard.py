@@ -21,11 +21,11 @@ from commands.models.wanted import Wanted
 from commands.models.weekly import EVERY_DAY, Weekly
 from commands.services.power_curves import Part
 from commands.services.power_limits import Kept
+from core.sentences import FIELDS, translated
 from dashboard import flags as flagged
 from dashboard import places, report_tables
 from dashboard.forms import BOOLEANS
-from dashboard.labels import FIELDS, LABELS, PARAMETERS
-from dashboard.sentences import translated
+from dashboard.labels import LABELS, PARAMETERS
 from transactions.models import Transaction
 from transactions.services import key_codes
 
@@ -251,7 +251,7 @@ def field_label(name: str) -> Any:
 
 @register.filter
 def sentence(text: object) -> str:
-    """Translate a sentence of a layer below the pages, see `dashboard.sentences`."""
+    """Translate a sentence of a layer below the pages, see `core.sentences`."""
     return translated(text)
 
 

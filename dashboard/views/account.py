@@ -17,7 +17,7 @@ from rest_framework.exceptions import ValidationError
 from chargers.api.serializers.access import ApiTokenSerializer
 from chargers.models import ApiToken
 from core.http.errors import sentence
-from dashboard.sentences import translated
+from core.sentences import translated
 from dashboard.views.base import Page, form_values
 from dashboard.views.editing import DeletePage, shown_once
 

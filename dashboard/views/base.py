@@ -20,8 +20,8 @@ from chargers.admin.lists import Counted
 from chargers.models import Charger, Site
 from chargers.services import access
 from core.http import errors, zone
+from core.sentences import translated
 from dashboard import fleet, readiness
-from dashboard.sentences import translated
 
 
 @method_decorator(never_cache, name="dispatch")

@@ -11,8 +11,8 @@ from chargers.models import Charger
 from chargers.models.charger import OPERATOR_FIELDS
 from chargers.services import changes
 from core.http.errors import sentence
+from core.sentences import translated
 from dashboard.labels import CHARGER_HINTS, CHARGERS
-from dashboard.sentences import translated
 from dashboard.templatetags.dashboard import charger_url
 from dashboard.views.base import Page
 from dashboard.views.editing import EditPage, shown_once

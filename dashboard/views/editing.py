@@ -14,8 +14,8 @@ from rest_framework.exceptions import APIException, ValidationError
 
 from chargers.services.access import reaches_every_charger
 from core.http.errors import sentence
+from core.sentences import translated
 from dashboard import editing
-from dashboard.sentences import translated
 from dashboard.views.base import Page
 
 

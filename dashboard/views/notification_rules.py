@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.dates import WEEKDAYS
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from chargers.api.serializers.incidents import NotificationRuleSerializer
 from chargers.models import NotificationDelivery, NotificationRule, Site
@@ -19,7 +20,7 @@ from dashboard.views.base import Listing, Page, form_values
 
 # ISO numbers and names.
 DAYS = tuple((number + 1, name) for number, name in WEEKDAYS.items())
-TEXTS = ("name", "severity", "channel", "target")  # fields that are always sent
+TEXTS = ("name", "severity", "channel", "language", "target")  # fields that are always sent
 OPTIONAL = ("site", "from_time", "until_time", "escalate_after", "escalation_target")  # empty: null
 DEFAULTS = {"severity": "warning", "channel": "email", "is_enabled": "on"}
 
@@ -59,6 +60,7 @@ class RuleForm:
             "incident_kinds": KINDS,
             "weekdays": DAYS,
             "channels": NotificationRule.CHANNELS,
+            "message_languages": settings.LANGUAGES,
         }
 
     def save(self, request, rule=None):
@@ -103,7 +105,8 @@ class NewRule(EveryCharger, RuleForm, Page):
 
     def get_context_data(self, form=None, **kwargs):
         everything = {"kinds": [], "weekdays": [number for number, _ in DAYS]}
-        return super().get_context_data(**kwargs) | (form or self.form(DEFAULTS, everything))
+        values = DEFAULTS | {"language": get_language()}
+        return super().get_context_data(**kwargs) | (form or self.form(values, everything))
 
     def post(self, request):
         rule, form = self.save(request)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, gettext_lazy
 from chargers.models import SECURITY_PROFILES, Charger
 from chargers.services import access, onboarding
 from core.http.errors import Conflict
-from dashboard.sentences import translated
+from core.sentences import translated
 from dashboard.templatetags.dashboard import charger_url
 from dashboard.views.base import Page, form_values
 from dashboard.views.charger import is_connected

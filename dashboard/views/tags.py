@@ -12,8 +12,8 @@ from rest_framework.exceptions import APIException
 from chargers.api.filters import AsSent
 from chargers.services import access
 from core.http.errors import sentence
+from core.sentences import translated
 from dashboard.labels import TAG_HINTS, TAGS
-from dashboard.sentences import translated
 from dashboard.views.base import Listing, Page, form_values, own_path
 from dashboard.views.editing import DeletePage, EditPage, find
 from transactions.api import id_tag_files

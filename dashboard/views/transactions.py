@@ -11,10 +11,9 @@ from rest_framework.exceptions import APIException
 from chargers.services import access
 from core.http.errors import sentence
 from core.ocpp.timestamps import day_bounds
+from core.sentences import FIELDS, translated
 from dashboard import fleet
 from dashboard.flags import flags, issue_choices
-from dashboard.labels import FIELDS
-from dashboard.sentences import translated
 from dashboard.views import tags
 from dashboard.views.base import Listing, Page, form_values
 from transactions.api.filters import TransactionFilter

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -127,6 +128,56 @@ def test_a_mail_says_where_what_since_when_and_what_to_do(mailbox, settings):
         assert line in text.splitlines()
     assert list(incident.entries.values_list("action", flat=True)) == ["opened", "notified"]
     assert incident_notifications.deliver(rule.pk) == 0
+
+
+def lines_of(mail):
+    return mail.get_payload(decode=True).decode().splitlines()
+
+
+def test_a_mail_is_in_the_language_of_the_rule(mailbox, settings):
+    """The worker has no language of its own; those of its rules take turns."""
+    settings.PUBLIC_URL = "https://ocpp.example.org"
+    site = Site.objects.create(name="Depot", time_zone="Europe/Berlin")
+    rules = [a_rule(channel="email", target="ann@example.org", language=code) for code in ("de", "en")]
+    incident = a_fault(a_charger("505", site=site))
+    Incident.objects.update(detail="The charger did not answer.", recurrences=1)
+    for rule in rules:
+        assert incident_notifications.deliver(rule.pk) == 1
+    german, english = mailbox.received
+    subject = str(make_header(decode_header(german["Subject"])))
+    assert subject == "[Depot] 505, Anschluss 1: Anschluss meldet eine Störung (GroundFailure)"
+    since = f"{incident.opened_at.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d %H:%M} (Europe/Berlin)"
+    assert lines_of(german) == [
+        "Standort: Depot",
+        "Ladestation: 505, Anschluss 1",
+        "Problem: Anschluss meldet eine Störung (GroundFailure)",
+        "Gemeldet: Die Ladestation hat nicht geantwortet.",
+        "Bedeutung: Der Fehlerstromschutz hat ausgelöst.",
+        "Abhilfe: Setzen Sie ihn nicht immer wieder zurück. Lassen Sie Ladestation, Kabel und Installation von "
+        "einer Elektrofachkraft prüfen.",
+        "Schweregrad: kritisch",
+        f"Seit: {since}",
+        "Wiederholt: 1 Mal",
+        f"Seite: https://ocpp.example.org/incidents/{incident.pk}/",
+    ]
+    assert {"Severity: critical", f"Since: {since}", "Recurred: 1 time"} <= set(lines_of(english))
+    incident_notifications.test(rules[0])
+    assert str(make_header(decode_header(mailbox.received[2]["Subject"]))) == "Test der Benachrichtigungen"
+
+
+def test_chats_get_the_language_of_the_rule_and_programs_the_same_words(receiver, settings):
+    settings.PUBLIC_URL = "https://ocpp.example.org"
+    rules = [a_rule(channel=name, target=receiver.url, language="de") for name in ("webhook", "teams")]
+    a_fault(a_charger("505"))
+    for number in range(5):
+        a_fault(a_charger(f"CP-{number}"))
+    for rule in rules:
+        assert incident_notifications.deliver(rule.pk) == 6
+    plain, card = (json.loads(body) for _, body in receiver.taken)
+    assert plain["title"] == "6 Benachrichtigungen zu Vorfällen"
+    assert "505, Anschluss 1: Anschluss meldet eine Störung (GroundFailure)" in plain["text"]
+    assert plain["severity"] == "critical"
+    assert card["attachments"][0]["content"]["actions"][0]["title"] == "Seite öffnen"
 
 
 def test_a_charger_cannot_add_headers_to_a_mail(mailbox):
@@ -403,7 +454,8 @@ def test_the_end_is_notified_if_the_rule_says_so(receiver):
 
 
 def test_an_incident_without_a_site_and_a_code_has_a_short_message():
-    message = incident_messages.of([NotificationDelivery(incident=an_incident(kind="system"), reason="opened")])
+    rule = NotificationRule()
+    message = incident_messages.of(rule, [NotificationDelivery(incident=an_incident(kind="system"), reason="opened")])
     assert message.title == "This system has a problem"
 
 
@@ -423,6 +475,7 @@ def test_a_rule_is_made_tested_changed_and_deleted(api, mailbox):
     assert made.status_code == 201, made.content
     one = f"{RULES_PATH}{made.json()['id']}/"
     assert made.json() == made.json() | {"site": site.pk, "kinds": [], "weekdays": [1, 7], "is_enabled": True}
+    assert made.json()["language"] == "en"
     tested = api.post(f"{one}test/").json()
     assert (tested["reason"], tested["state"], tested["incident_id"]) == ("test", "delivered", None)
     assert mailbox.received[0]["Subject"] == "Test of notifications"
@@ -463,6 +516,7 @@ def test_the_url_of_a_channel_is_not_shown_and_stays_if_it_is_sent_back(api, set
         ({"escalate_after": 5}, "escalate_after"),
         ({"escalation_target": "bob@example.org"}, "escalate_after"),
         ({"template": {}}, "template"),
+        ({"language": "fr"}, "language"),
         ({"site": "Nowhere"}, "site"),
         ({"bogus": 1}, "bogus"),
     ],

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from dashboard.sentences import PARTS, SENTENCES
+from core.sentences import PARTS, SENTENCES
 from dashboard.templatetags.dashboard import SCRIPT_TEXTS
 from tests.support import catalogues
 from tests.support.catalogues import LOCALE, PACKAGES, TEMPLATES
@@ -179,7 +179,7 @@ def test_every_sentence_that_a_page_may_show_can_be_translated():
     found += [catalogues.DASHBOARD / "readiness.py", *PROJECT.glob("commands/actions/**/*.py")]
     listed = {catalogues.in_general(sentence) for sentence in SENTENCES}
     missing = {text for path in found for text in raised(catalogues.tree_of(path)) if text not in listed}
-    assert missing - INCOMPLETE == set(), "add them to dashboard.sentences"
+    assert missing - INCOMPLETE == set(), "add them to core.sentences"
 
 
 def test_every_sentence_that_can_be_translated_is_in_the_code():

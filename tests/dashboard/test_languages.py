@@ -16,8 +16,9 @@ from chargers.services import variables
 from chargers.services.variables import VariableName
 from commands.actions.table import NAMES
 from commands.models import Campaign, Command, Firmware, PowerLimit, Schedule
+from core import sentences
 from core.observability import diagnosis
-from dashboard import readiness, sentences
+from dashboard import readiness
 from dashboard.models import Preference
 from dashboard.templatetags.dashboard import ago, between, exact, grouped, kw, kwh, label
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, open_socket, tell

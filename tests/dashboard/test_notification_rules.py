@@ -13,6 +13,7 @@ FORM = {
     "name": "Night shift",
     "severity": "critical",
     "channel": "email",
+    "language": "en",
     "target": "ann@example.org\r\nbob@example.org",
     "weekdays": ["1", "7"],
     "from_time": "22:00",
@@ -42,8 +43,10 @@ def test_a_rule_is_made_shown_changed_and_deleted(api, settings):
     one = page(api, made["Location"])
     for text in ("ann@example.org", 'value="22:00"', 'value="7" checked', 'value="offline" checked'):
         assert text in one
+    assert '<option value="en" lang="en" selected>' in one
     changed = FORM | {
         "do": "save",
+        "language": "de",
         "escalate_after": "15",
         "escalation_target": "chief@example.org",
         "is_enabled": "",
@@ -51,7 +54,8 @@ def test_a_rule_is_made_shown_changed_and_deleted(api, settings):
     del changed["is_enabled"]
     assert api.post(made["Location"], changed).status_code == 302
     rule.refresh_from_db()
-    assert (rule.is_enabled, rule.site, rule.escalate_after) == (False, None, 15)
+    assert (rule.is_enabled, rule.site, rule.escalate_after, rule.language) == (False, None, 15, "de")
+    assert '<option value="de" lang="de" selected>' in page(api, made["Location"])
     assert "Disabled" in page(api)
     assert api.post(made["Location"], {"do": "delete"})["Location"] == LIST
     assert not NotificationRule.objects.exists()
@@ -83,7 +87,14 @@ def test_the_url_of_a_chat_program_stays_when_its_form_is_saved(api, settings):
     rule = a_rule(channel="webhook", target="http://127.0.0.1:9/secret", template={"a": "{title}"})
     shown = page(api, f"{LIST}{rule.pk}/")
     assert "secret" not in shown
-    form = {"do": "save", "name": "Chat", "severity": "info", "channel": "webhook", "weekdays": ["1"]}
+    form = {
+        "do": "save",
+        "name": "Chat",
+        "severity": "info",
+        "channel": "webhook",
+        "language": "en",
+        "weekdays": ["1"],
+    }
     form |= {"target": "http://127.0.0.1/(hidden)", "template": json.dumps({"b": 1})}
     assert api.post(f"{LIST}{rule.pk}/", form).status_code == 302
     rule.refresh_from_db()

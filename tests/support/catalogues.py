@@ -62,7 +62,8 @@ def read_mo(path):
 
 # --- texts in the code -----------------------------------------------------------------------
 
-MARKS = {"gettext", "gettext_lazy", "gettext_noop", "_"}
+# Functions that mark texts: how many of their first arguments are texts.
+MARKS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2}
 
 
 def marked_texts():
@@ -76,7 +77,8 @@ def marked_texts():
 def _marked(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS:
-            yield from [node.args[0].value] if isinstance(node.args[0], ast.Constant) else []
+            texts = node.args[: MARKS[node.func.id]]
+            yield from (text.value for text in texts if isinstance(text, ast.Constant))
 
 
 LITERAL = r"""u('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""

@@ -92,7 +92,8 @@ class NotificationRuleSerializer(Strict, serializers.ModelSerializer):
     class Meta:
         model = NotificationRule
         fields = ["id", "name", "is_enabled", "site", "severity", "kinds", "weekdays", "from_time", "until_time"]
-        fields += ["channel", "target", "template", "notify_end", "escalate_after", "escalation_target", "created_at"]
+        fields += ["channel", "target", "template", "language", "notify_end", "escalate_after", "escalation_target"]
+        fields += ["created_at"]
         read_only_fields = ["created_at"]
         extra_kwargs = {"escalate_after": {"min_value": 1, "max_value": 10_080}}
 

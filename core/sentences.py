@@ -1,7 +1,8 @@
-"""Translate sentences of the layers below the pages.
+"""Translate sentences that are stored in English, and names of fields, for pages and messages to users.
 
-These layers write English, because their sentences are also stored, logged, and answered over REST. A page translates
-them when it shows them. SENTENCES lists them; `{name}` stands for any text. Another sentence stays English.
+The layers below the pages write English, because their sentences are also stored, logged, and answered over REST. A
+page translates them when it shows them, a message about an incident when it is sent. SENTENCES lists them; `{name}`
+stands for any text. Another sentence stays English.
 """
 
 import re
@@ -9,10 +10,58 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
-from dashboard.labels import FIELDS
+# Names of filters of lists, and of members of REST that a form sends.
+FIELDS = {
+    "charger_id": gettext_lazy("Charger"),
+    "evse_id": gettext_lazy("Part of the charger"),
+    "amount": gettext_lazy("At most"),
+    "weekdays": gettext_lazy("Days"),
+    "from_time": gettext_lazy("From"),
+    "until_time": gettext_lazy("Until"),
+    "connector_id": gettext_lazy("Connector"),
+    "id_tag": gettext_lazy("ID tag"),
+    "status": gettext_lazy("Status"),
+    "state": gettext_lazy("State"),
+    "outcome": gettext_lazy("Outcome"),
+    "site": gettext_lazy("Site"),
+    "severity": gettext_lazy("Severity"),
+    "issue": gettext_lazy("Issues"),
+    "first_day": gettext_lazy("From"),
+    "last_day": gettext_lazy("Until"),
+    "since": gettext_lazy("From"),
+    "until": gettext_lazy("Until"),
+    "direction": gettext_lazy("Direction"),
+    "kind": gettext_lazy("Type"),
+    "action": gettext_lazy("Action"),
+    "search": gettext_lazy("Text"),
+    "is_error": gettext_lazy("Errors only"),
+    "meter_start": gettext_lazy("Meter start (Wh)"),
+    "meter_stop": gettext_lazy("Meter stop (Wh)"),
+    "end_time": gettext_lazy("End time"),
+    "note": gettext_lazy("Note"),
+    "chargers": gettext_lazy("Chargers"),
+    "filter.group": gettext_lazy("Group"),
+    "payload": gettext_lazy("Payload"),
+    "timeout": gettext_lazy("Response timeout (seconds)"),
+    "spread_seconds": gettext_lazy("Spread over (minutes)"),
+    "name": gettext_lazy("Name"),
+    "at": gettext_lazy("Date and time"),
+    "every_seconds": gettext_lazy("Interval (minutes)"),
+    "crontab": gettext_lazy("Crontab"),
+    "firmware": gettext_lazy("Image"),
+    "canaries": gettext_lazy("Canaries"),
+    "at_once": gettext_lazy("Chargers at a time"),
+    "max_failures": gettext_lazy("Stop after failures"),
+    "days": gettext_lazy("Wait for chargers (days)"),
+    "filter.site": gettext_lazy("Site"),
+    "filter.vendor": gettext_lazy("Vendor"),
+    "filter.model": gettext_lazy("Model"),
+    "filter.firmware_version": gettext_lazy("Firmware version"),
+    "filter.search": gettext_lazy("ID or description contains"),
+}
 
 SENTENCES = (
     # files and forms of sites, see `chargers.services.site_files`
@@ -633,7 +682,7 @@ def _patterns() -> Any:
 
 
 def translated(text: object) -> str:
-    """Return `text`, one or more sentences in English, in the language of the page."""
+    """Return `text`, one or more sentences in English, in the current language."""
     language, text = get_language() or "en", str(text)
     return text if language == "en" or len(text) > MAX_LENGTH else _translated(text, language)
 

@@ -186,3 +186,15 @@ def test_only_chargers_within_reach_are_counted(client, site):
     assert client.get(f"{OUTAGES}{hidden}/").status_code == 404
     user.user_permissions.clear()
     assert {client.get(path).status_code for path in (AVAILABILITY, FAULTS, OUTAGES)} == {403}
+
+
+@pytest.mark.parametrize("group_by", ["site", "month"])
+def test_a_period_of_more_than_ten_years_is_refused(api, site, group_by):
+    """Each month is computed from the outages in it, so 10,000 years would take seconds."""
+    a_port(site=site)
+    query = {"group_by": group_by}
+    refused = api.get(AVAILABILITY, query | {"from": "0001-01-01", "to": "9999-12-31"})
+    assert (refused.status_code, refused.json()["fields"]) == (400, {"from": ["A period has at most 3660 days."]})
+    assert api.get(AVAILABILITY, query | {"from": "1990-01-01"}).status_code == 400
+    for first, last in (("2016-01-01", "2025-12-31"), ("9999-12-01", "9999-12-31"), ("0001-01-01", "0001-01-31")):
+        assert api.get(AVAILABILITY, query | {"from": first, "to": last}).status_code == 200, (first, last)

@@ -20,6 +20,7 @@ from core.ocpp.timestamps import display_zone
 from transactions.models import Outage
 from transactions.services import availability, reports
 
+MAX_DAYS = 3660  # of the availability, which is computed for each month; ten years and some days
 VIEW = [needs(GET="transactions.view_transaction")]
 
 
@@ -194,7 +195,15 @@ class SessionsReport(APIView):
 
 
 class AvailabilityQuery(PeriodQuery):
+    """As that of the other reports, but the period has at most 3,660 days."""
+
     group_by = serializers.ChoiceField(availability.GROUPS, default=reports.SITE)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        period = super().validate(values)
+        if (period["last"] - period["first"]).days >= MAX_DAYS:
+            raise serializers.ValidationError({"from": [f"A period has at most {MAX_DAYS} days."]})
+        return period
 
 
 class UptimeSerializer(serializers.Serializer):

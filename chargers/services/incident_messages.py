@@ -102,7 +102,7 @@ def _single(delivery: NotificationDelivery) -> Message:
         return test(delivery.rule)
     meaning = explain(incident)
     site = _site(incident)
-    is_closed = delivery.reason == "closed" and incident.closed_at
+    closed_at = incident.closed_at if delivery.reason == "closed" else None
     times = ngettext("{number} time", "{number} times", incident.recurrences).format(number=incident.recurrences)
     lines = [
         (gettext("Site"), site),
@@ -114,7 +114,7 @@ def _single(delivery: NotificationDelivery) -> Message:
         (gettext("Severity"), str(SEVERITIES[incident.severity])),
         (gettext("Since"), _time(incident.opened_at, incident)),
         (gettext("Recurred"), times if incident.recurrences else ""),
-        (gettext("Closed"), _time(incident.closed_at, incident) if is_closed else ""),
+        (gettext("Closed"), _time(closed_at, incident) if closed_at else ""),
         (gettext("Page"), link(f"{incident.pk}/")),
     ]
     return Message(

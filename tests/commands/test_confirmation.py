@@ -8,7 +8,7 @@ import pytest
 
 from chargers.models import Charger, Event, Variable
 from chargers.services import audit
-from commands.actions.effects import is_same
+from commands.actions.effects import MAX_CONTRADICTIONS, is_same
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command
 from commands.services import batches, confirmation, submission
@@ -408,6 +408,32 @@ def test_values_of_ocpp_2_0_1_are_read_back_together_and_secrets_are_left_out():
     only = {"setVariableResult": [results[2]]}
     secret = looked(answered("SetVariables", {"setVariableData": [sent[2]]}, only, online(ocpp_version="ocpp2.0.1")))
     assert state(secret) == ("not_applicable", "A secret is not read back.")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1"])
+@pytest.mark.parametrize("status", ["UnknownVariable", "UnknownComponent", "NotSupportedAttributeType", "Rejected"])
+def test_a_setting_that_the_charger_does_not_report_was_not_seen(version, status):
+    """A value that is there, but cannot be read, proves nothing: Rejected in 2.0.1, no value in 1.6."""
+    is_readable = status != "Rejected"
+    if version == "ocpp1.6":
+        command = looked(answered("ChangeConfiguration", INTERVAL))
+        row = {"key": "HeartbeatInterval", "readonly": False}
+        answer = {"unknownKey": ["HeartbeatInterval"]} if is_readable else {"configurationKey": [row]}
+    else:
+        named = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+        other = {"component": {"name": "AuthCtrlr"}, "variable": {"name": "Enabled"}}
+        items = [named | {"attributeValue": "60"}] + [other | {"attributeValue": "true"}] * is_readable
+        results = {"setVariableResult": [item | {"attributeStatus": "Accepted"} for item in (named, other)]}
+        command = answered("SetVariables", {"setVariableData": items}, results, online(ocpp_version=version))
+        command, read = looked(command), other | {"attributeStatus": "Accepted", "attributeValue": "true"}
+        answer = {"getVariableResult": [named | {"attributeStatus": status}] + [read] * is_readable}
+    for _ in range(MAX_CONTRADICTIONS if is_readable else 1):
+        read_back(command, answer)
+        looked(command)
+    result, detail = state(command)
+    assert result == ("not_seen" if is_readable else "not_applicable")
+    assert detail.endswith("was set, but the charger does not report it." if is_readable else "HeartbeatInterval.")
 
 
 @pytest.mark.parametrize(

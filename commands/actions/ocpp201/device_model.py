@@ -22,6 +22,7 @@ WRITE_ONLY = "WriteOnly"
 MIN_PASSWORD, MAX_PASSWORD, LONGEST_PASSWORD = 16, 40, 64  # characters (A00.FR.205 and its erratum)
 STORED = ("Accepted", "RebootRequired")
 UNKNOWN = ("UnknownComponent", "UnknownVariable")
+NOT_REPORTED = (*UNKNOWN, "NotSupportedAttributeType")
 # Simulated replies are the same for every request, so they name no variable.
 NO_VARIABLE = {"component": {"name": "-"}, "variable": {"name": "-"}, "attributeStatus": "Rejected"}
 NO_VALUES, NOTHING_SET = {"getVariableResult": [NO_VARIABLE]}, {"setVariableResult": [NO_VARIABLE]}

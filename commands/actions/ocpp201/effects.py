@@ -106,6 +106,10 @@ def _settings(command: Command) -> Look:
     if any(variables.identity(name) not in results for name, _ in wanted):
         return effects.unanswered(command, READ)
     read = [(name, value, results[variables.identity(name)]) for name, value in wanted]
+    if missing := [name for name, _, found in read if found["attributeStatus"] in device_model.NOT_REPORTED]:
+        return effects.contradicted(
+            answers, f"{names.label(missing[0])} was set, but the charger does not report it."
+        )
     shown = [(name, value, found) for name, value, found in read if _is_shown(found)]
     if not shown:
         return Look(NOT_APPLICABLE, f"The charger does not report the value of {names.label(read[0][0])}.")

@@ -125,7 +125,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.CommandDayTotal": Kept("Counts of commands for reports, also of those that were deleted."),
     "commands.CommandMonthTotal": Kept("Sums of day totals."),
     "commands.DeletedCommands": Kept(
-        "Counts of deleted commands, one row a quarter of an hour, by which totals are computed again."
+        "Counts of deleted commands, one row a quarter of an hour, by which totals are computed again. They are "
+        "deleted with their charger."
     ),
     "commands.StaleCommandDay": Kept("Deleted within a minute, when the totals of the day are computed."),
     "commands.Upload": With("commands.Command"),

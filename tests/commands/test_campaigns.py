@@ -176,6 +176,21 @@ def test_too_many_failures_stop_it_and_the_others_wait(alice):
     assert (states(campaign)[3], state(campaign)) == ("running", "running")
 
 
+@pytest.mark.parametrize(
+    "outcome", ["connection_lost", "timed_out", "not_connected", "invalid_response", "cancelled"]
+)
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1"])
+def test_a_command_that_ended_without_an_answer_frees_its_place(alice, version, outcome):
+    chargers = [an_online(ocpp_version=version) for _ in range(2)]
+    campaign = a_campaign(alice, chargers, at_once=1, max_failures=9)
+    campaigns.advance()
+    assert states(campaign) == ["running", "waiting"]
+    end(chargers[0], outcome=outcome)
+    campaigns.advance()
+    assert states(campaign) == ["failed", "running"]
+    assert reasons(campaign) == [campaigns.REASONS[outcome]]
+
+
 def test_a_failed_canary_stops_it(alice):
     chargers = [an_online() for _ in range(2)]
     campaign = a_campaign(alice, chargers, canaries=1, max_failures=9)

@@ -181,6 +181,20 @@ def test_counts_of_deleted_commands_are_merged_to_one_row_a_quarter(api, monkeyp
     assert report(api, group_by="day")["totals"] == totals
 
 
+def test_the_counts_of_a_charger_are_deleted_with_it(api):
+    charger = a_charger()
+    sent(charger, "2025-10-02T12:00:00Z")
+    sent(charger, "2025-10-02T12:30:00Z")
+    Command.objects.all().delete()
+    report(api)
+    sent(charger, "2025-10-02T13:30:00Z")
+    Command.objects.all().delete()
+    assert api.delete(f"/api/ocpp/chargers/{charger.identity}/").status_code == 204
+    maintenance.maintain()
+    for model in (DeletedCommands, CommandDayTotal, CommandMonthTotal, StaleCommandDay):
+        assert not model.objects.exists(), model
+
+
 def stored():
     days = CommandDayTotal.objects.values_list("day", "charger", "action", *COUNTS)
     months = CommandMonthTotal.objects.values_list("month", "charger", "action", *COUNTS)

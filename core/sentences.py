@@ -79,6 +79,7 @@ SENTENCES = (
     _("There is no charger {charger_id}."),
     _("There is no site {name}."),
     _("You may not change the site {name}."),
+    _("You may move chargers between your sites only."),
     _("Enter degrees, such as 52.532."),
     _("Enter watts as a whole number."),
     _("Enter both latitude and longitude, or neither."),

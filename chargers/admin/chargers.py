@@ -125,7 +125,11 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         return [settings, ("As reported by the charger", {"fields": REPORTED_FIELDS})] if charger else [settings]
 
     def get_readonly_fields(self, request: HttpRequest, charger: Charger | None = None) -> list[str]:
-        return ["identity", *REPORTED_FIELDS] if charger else []
+        if charger is None:
+            return []
+        # Others move chargers between their sites only, which the pages and REST check.
+        site = [] if access.reaches_every_charger(request.user) else ["site"]
+        return ["identity", *site, *REPORTED_FIELDS]
 
     def save_model(self, request: HttpRequest, charger: Charger, form: Any, change: bool) -> None:
         """Save changed columns alone, because messages of the charger may change others at the same time."""

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from chargers.models import Charger, Site
 from chargers.services import access
-from chargers.services.sites import put
+from chargers.services.sites import NOT_MOVED, put, refused
 from core import zones
 from core.http.downloads import text_of_cell
 
@@ -81,12 +81,17 @@ def read(user: Any, data: bytes) -> Plan:
     wanted = _wanted(lines, plan.problems)
     for name, details in wanted.items():
         sites[name] = _site(user, sites.get(name), name, details, plan)
+    own = {site.pk for site in sites.values()}
     seen: dict[str, int] = {}
     for number, cells in lines:
         if charger := _charger(chargers, number, cells["charger_id"], plan.problems):
             if (first := seen.setdefault(charger.identity, number)) != number:
                 plan.problems.append(Problem(number, "charger_id", f"{charger} is also in line {first}."))
+            if not cells["site"] and charger.site_id not in own:
+                continue  # the export shows no site that the user may not see
             plan.places.append((charger, sites[cells["site"]] if cells["site"] else None))
+    known = [(charger, site) for charger, site in plan.places if site is None or site.pk]
+    plan.problems += [Problem(seen[charger.identity], "site", NOT_MOVED) for charger in refused(user, known)]
     plan.problems.sort(key=lambda problem: problem.line)
     return plan
 
@@ -199,7 +204,7 @@ def _wanted(lines: Iterable[tuple[int, dict[str, str]]], problems: list[Problem]
 
 def _charger(chargers: dict[str, Charger], number: int, text: str, problems: list[Problem]) -> Charger | None:
     """Return the charger that the cell `text` names, None for an empty cell. An id may begin like a formula."""
-    named = (text, text_of_cell(text), text_of_cell(text).strip())
+    named = (text_of_cell(text), text, text_of_cell(text).strip())
     found = next((chargers[name] for name in named if name in chargers), None)
     if found is None and text.strip():
         problems.append(Problem(number, "charger_id", f"There is no charger {text[:255]}."))

@@ -7,8 +7,10 @@ from django.db import transaction
 
 from chargers import sql
 from chargers.models import Charger, Site
-from chargers.services import audit
+from chargers.services import access, audit
 from core.db import bulk_sql
+
+NOT_MOVED = "You may move chargers between your sites only."
 
 
 def by_id_or_name(sites: Any, value: Any) -> Site | None:
@@ -16,6 +18,19 @@ def by_id_or_name(sites: Any, value: Any) -> Site | None:
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
     is_id = text.isascii() and text.isdecimal() and len(text) < 19
     return (sites.filter(pk=int(text)).first() if is_id else None) or sites.filter(name=text).first()
+
+
+def refused(user: Any, places: Iterable[tuple[Charger, Site | None]]) -> list[Charger]:
+    """Return the chargers that `user` may not put at their new sites, None for no site.
+
+    A user who does not reach every charger moves them from an own site, or from none, to an own site. After another
+    move the user, or the users of the other site, would no longer reach the charger, and could not undo it.
+    """
+    if access.reaches_every_charger(user):
+        return []
+    own = {site.pk: site for site in access.sites(user)}
+    moved = [(charger, site) for charger, site in places if charger.site_id != (site.pk if site else None)]
+    return [c for c, site in moved if site is None or site.pk not in own or c.site_id not in {None, *own}]
 
 
 @transaction.atomic

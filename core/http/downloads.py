@@ -34,17 +34,21 @@ async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def cell(value: Any) -> Any:
-    """Return `value` for a CSV file: times in ISO 8601, and a quote before texts that look like a formula."""
+    """Return `value` for a CSV file: times in ISO 8601, and a quote before texts that look like a formula.
+
+    A text that begins with a quote gets one, too, so that `text_of_cell` finds every text again.
+    """
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and is_formula(value):
+    if isinstance(value, str) and (is_formula(value) or value.startswith("'")):
         return f"'{value}"
     return "" if value is None else value
 
 
 def text_of_cell(cell: str) -> str:
-    """Return the text that `cell` wrote as the text of a cell: without the quote before a formula."""
-    return cell[1:] if cell[:1] == "'" and is_formula(cell[1:]) else cell
+    """Return the text for which `cell` wrote a cell. A quote that stands before no formula and no quote stays."""
+    rest = cell.removeprefix("'")
+    return rest if cell != rest and (is_formula(rest) or rest.startswith("'")) else cell
 
 
 def is_formula(text: str) -> bool:

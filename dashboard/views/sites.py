@@ -15,10 +15,11 @@ from django.utils.translation import gettext, gettext_lazy
 from chargers.models import Charger, Site
 from chargers.services import access, site_files
 from chargers.services.access import reaches_every_charger
-from chargers.services.sites import put
+from chargers.services.sites import NOT_MOVED, put, refused
 from commands.services.roles import ROLES
 from core.http import zone
 from core.http.downloads import csv_file
+from core.sentences import translated
 from dashboard import fleet, sites
 from dashboard.labels import LABELS
 from dashboard.views import limits
@@ -309,6 +310,7 @@ class PlaceChargers(Listing):
             "states": fleet.STATES,
             "at": self.at,
             "no_site": fleet.NO_SITE,
+            "reaches_all": reaches_every_charger(self.request.user),
             "may_add": reaches_every_charger(self.request.user) and self.request.user.has_perm("chargers.add_site"),
         }
 
@@ -318,8 +320,11 @@ class PlaceChargers(Listing):
             messages.error(request, gettext("Select a site."))
             return redirect(request.get_full_path())
         site = None if there == fleet.NO_SITE else there
-        chosen = self.rows() if "all" in request.POST else self._ticked()
-        number = put((charger, site) for charger in chosen)
+        places = [(charger, site) for charger in (self.rows() if "all" in request.POST else self._ticked())]
+        if refused(request.user, places):
+            messages.error(request, translated(NOT_MOVED))
+            return redirect(request.get_full_path())
+        number = put(places)
         text = gettext("Chargers moved: {number}")
         messages.info(request, text.format(number=number))
         return redirect(request.get_full_path())

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from chargers.models import AuditEntry, Charger, Site
+from chargers.models import AuditEntry, Charger, ChargerGroup, Site
 from chargers.services import site_files
 from tests.support.builders import a_charger
 
@@ -137,6 +137,17 @@ def test_formulas_are_texts_and_lose_the_quote_of_an_export():
     assert read("charger_id,site\n=1+1,-2\n").new[0].name == "-2"
 
 
+def test_an_export_is_read_as_it_was_written(api):
+    names = ["=1+1", "'=1+1", "''=1", "'quoted", "''", "'", "-2", "'-2", "a'b", "\t'x"]
+    for name in names:
+        a_charger(name, site=Site.objects.create(name=name.strip()))
+    written = api.get("/sites/export.csv").content
+    plan = read(written)
+    assert plan.problems == []
+    assert {charger.identity: site.name for charger, site in plan.places} == {name: name.strip() for name in names}
+    assert (plan.new, plan.changed, plan.moved) == ([], [], [])
+
+
 def limited(*roles):
     user = User.objects.create_user("bob")
     user.groups.set(Group.objects.filter(name__in=roles))
@@ -158,6 +169,42 @@ def test_a_user_of_one_site_moves_only_chargers_in_reach_to_it():
     user.groups.set(Group.objects.filter(name="Viewers"))
     user = User.objects.get(pk=user.pk)
     assert problems(HEAD + "A,Mine,New street,,,,\n", user) == [(2, "site")]
+
+
+def test_a_user_of_one_site_moves_chargers_between_own_sites_only():
+    """After another move the user, or those of the other site, would not reach the charger any more."""
+    user, (mine, second, other) = limited("Managers"), (Site.objects.create(name=name) for name in "MSO")
+    for site in (mine, second):
+        site.users.add(user)
+    group = ChargerGroup.objects.create(name="Group")
+    group.users.add(user)
+    group.chargers.set([a_charger("NOWHERE"), a_charger("THEIRS", site=other)])
+    a_charger("MINE", site=mine)
+    client = Client()
+    client.force_login(user)
+    allowed = [("MINE", "S"), ("NOWHERE", "M"), ("MINE", "M"), ("THEIRS", "O"), ("THEIRS", "")]
+    for charger, site, is_allowed in [
+        *((*row, True) for row in allowed),
+        ("MINE", "", False),
+        ("THEIRS", "M", False),
+    ]:
+        expected = [] if is_allowed else [(2, "site")]
+        text = f"charger_id,site\n{charger},{site}\n"
+        if (charger, site) != ("THEIRS", "O"):  # a site that the user does not see does not exist
+            assert problems(text, user) == expected, text
+        if charger != "THEIRS" or not is_allowed:
+            answer = client.patch(f"/api/ocpp/chargers/{charger}/", {"site": site or None}, "application/json")
+            assert answer.status_code == (200 if is_allowed else 400), (text, answer.content)
+            if not is_allowed:
+                assert answer.json()["fields"] == {"site": ["You may move chargers between your sites only."]}
+    assert read("charger_id,site\nTHEIRS,\n", user).places == []  # the export of this user shows no site there
+    assert Charger.objects.get(identity="THEIRS").site == other
+    page = client.get("/sites/place/").content.decode()
+    assert "No site" not in page
+    body = {"site": "none", "charger": Charger.objects.get(identity="MINE").pk}
+    shown = client.post("/sites/place/", body, follow=True, headers={"Accept-Language": "de"}).content.decode()
+    assert "Sie dürfen Ladestationen nur zwischen Ihren Standorten verschieben." in shown
+    assert Charger.objects.get(identity="MINE").site == mine
 
 
 def test_a_large_file_is_read_and_stored_in_seconds():

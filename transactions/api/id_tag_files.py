@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 
 from chargers.models import Charger, ChargerGroup
 from chargers.services import access
-from core.http.downloads import cell, is_formula
+from core.http.downloads import cell, text_of_cell
 from core.http.errors import Conflict
 from transactions.api.serializers import CHARGER_NOT_FOUND, IdTagSerializer
 from transactions.models import IdTag
@@ -175,7 +175,7 @@ def _rows(content: bytes | str) -> tuple[Rows, Errors]:
             if any(cells[len(columns) :]):
                 errors.append((number, "", TOO_MANY_CELLS))
             else:
-                rows.append((number, dict(zip(columns, map(_uncovered, cells), strict=False))))
+                rows.append((number, dict(zip(columns, map(text_of_cell, cells), strict=False))))
     except csv.Error as error:
         errors.append((reader.line_num, "", f"This is not CSV: {error}."))
     return rows, errors
@@ -277,7 +277,7 @@ def response(tags: Any, user: Any) -> HttpResponse:
     for tag in shown.iterator(chunk_size=2000):
         chargers = [charger.identity for charger in tag.chargers.all() if every or charger.pk in reached]
         lists = {"chargers": _joined(chargers), "groups": _joined(group.name for group in tag.groups.all())}
-        writer.writerow([_covered(lists.get(name) or getattr(tag, name, None), name) for name in COLUMNS])
+        writer.writerow([_cell(lists.get(name) or getattr(tag, name, None), name) for name in COLUMNS])
     return answer
 
 
@@ -287,18 +287,12 @@ def _joined(names: Iterable[str]) -> str:
     return joined.getvalue()
 
 
-def _covered(value: Any, name: str) -> Any:
-    """Return a cell; a text that a spreadsheet would read as a formula gets an apostrophe, see `_uncovered`."""
+def _cell(value: Any, name: str) -> Any:
+    """Return the text of a cell, see `downloads.cell`."""
     if name in LISTS and not isinstance(value, str):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         return cell(timezone.localtime(value))
-    return f"'{value}" if isinstance(value, str) and value.startswith("'") else cell(value)
-
-
-def _uncovered(text: str) -> str:
-    """Return the text of a cell without the apostrophe that `_covered` has put before it."""
-    rest = text.removeprefix("'")
-    return rest if text.startswith("'") and (rest.startswith("'") or is_formula(rest)) else text
+    return cell(value)

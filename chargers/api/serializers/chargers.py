@@ -9,9 +9,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.sites import SiteField
-from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
+from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Site, Variable
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.services import audit, keys, profiles
+from chargers.services.sites import NOT_MOVED, refused
 
 
 class ConnectorSerializer(serializers.ModelSerializer):
@@ -177,6 +178,10 @@ class ChargerSerializer(serializers.ModelSerializer):
         except ValueError as error:
             raise serializers.ValidationError({"authorization_key": [str(error)]}) from error
 
+    def _check_site(self, charger: Charger, site: Site | None) -> None:
+        if refused(self.context["request"].user, [(charger, site)]):
+            raise serializers.ValidationError({"site": [NOT_MOVED]})
+
     def create(self, attributes: dict[str, Any]) -> Charger:
         charger = super().create(attributes)
         if self.warning:
@@ -184,6 +189,8 @@ class ChargerSerializer(serializers.ModelSerializer):
         return charger
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        if self.instance and "site" in attributes:
+            self._check_site(self.instance, attributes["site"])
         allow_short = attributes.pop("allow_short_key", False)
         if "authorization_key" in attributes:
             key = attributes.pop("authorization_key")

@@ -30,7 +30,7 @@ EFFECTS: dict[tuple[str, bool | None], Any] = {
     ("renew_certificate", None): gettext_lazy("Each charger requests a new certificate."),
 }
 SWITCHES = {"reset": "is_immediate", "availability": "is_operative"}
-# Commands that touch power or firmware. Their forms ask for confirmation.
+# Commands that touch power or firmware. Their forms require a confirmation.
 POWER_OR_FIRMWARE = frozenset(
     {
         *("reset", "limit", "availability", "Reset", "ChangeAvailability"),

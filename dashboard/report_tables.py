@@ -63,7 +63,7 @@ class Column:
 class Table:
     """A report. `details` are (name, value) of the selection. `charted` is the index of the column to draw.
 
-    `rows` are those of the `Part` that was asked for, of `count`, and `largest` those for the chart.
+    `rows` are those of the `Part` that was requested, of `count`, and `largest` those for the chart.
     """
 
     title: str

@@ -31,8 +31,8 @@ def _statuses(chargers: Collection[int]) -> dict[int, str]:
     return {charger.pk: charger.effective_status for charger in rows}
 
 
-class Asking(NamedTuple):
-    """A call for which another server is to be asked before its handler runs."""
+class BeforeLookup(NamedTuple):
+    """A call whose handler needs the answer of another server."""
 
     call: Call
 
@@ -41,9 +41,9 @@ class Asking(NamedTuple):
         return self.call.charger
 
 
-def may_ask(asking: list[Asking]) -> list[bool]:
-    """Return for each call whether it is allowed, so that its charger cannot make this system ask a server."""
-    calls = [one.call for one in asking]
+def may_look_up(waiting: list[BeforeLookup]) -> list[bool]:
+    """Return for each call whether it is allowed, so that no other charger causes a request to a server."""
+    calls = [one.call for one in waiting]
     refusals = refused(calls, _statuses({call.charger for call in calls}))
     return [call.key not in refusals for call in calls]
 

@@ -20,11 +20,11 @@ Handler = Callable[[list[Call]], list[dict[str, Any]]]
 class Lookup(NamedTuple):
     """What a message needs from another server before its handler runs, see `gateway.lookups`.
 
-    `ask(call, charger_id)` may wait for the network. It gets a call for whose payload `is_needed` is true.
+    `request(call, charger_id)` may wait for the network. It gets a call for whose payload `is_needed` is true.
     """
 
     is_needed: Callable[[dict[str, Any]], bool]
-    ask: Callable[[Call, str], Any]
+    request: Callable[[Call, str], Any]
 
 
 def registration(status: str) -> dict[str, Any]:

@@ -177,7 +177,7 @@ class Exchange:
             return
         reading = await asyncio.to_thread(self._check, frame) if self.is_large else self._check(frame)
         call = self._call(frame, reading)
-        if (lookup := self._lookup(call.action, call.payload)) and await self._may_ask(call):
+        if (lookup := self._lookup(call.action, call.payload)) and await self._may_look_up(call):
             call.fetched = await lookups.run(lookup, call, self.charger.identity)
         outcome: str | Exception
         try:
@@ -205,9 +205,9 @@ class Exchange:
         lookup = self.lookups.get(action)
         return lookup if lookup is not None and lookup.is_needed(payload) else None
 
-    async def _may_ask(self, call: Call) -> bool:
-        """Whether the charger is accepted, so that another server may be asked for its message."""
-        may: bool = await writer.submit_and_wait(acceptance.may_ask, acceptance.Asking(call))
+    async def _may_look_up(self, call: Call) -> bool:
+        """Whether the charger is accepted, so that a request to another server may precede its handler."""
+        may: bool = await writer.submit_and_wait(acceptance.may_look_up, acceptance.BeforeLookup(call))
         return may
 
     async def _on_failure(self, call: Call, failure: Exception) -> None:

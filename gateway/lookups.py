@@ -1,7 +1,7 @@
-"""Ask other servers for what a message needs, in threads, before its handler runs.
+"""Request from other servers what a message needs, in threads, before its handler runs.
 
 A handler runs in the transaction of a batch and must not wait for a network, because all chargers would wait. So the
-socket asks first, and hands the result to the handler with the call. Only this charger waits meanwhile.
+socket waits first, and hands the result to the handler with the call. Only this charger waits meanwhile.
 """
 
 import asyncio
@@ -24,29 +24,29 @@ BUDGET = "certificate_checks"
 _threads = ThreadPoolExecutor(MAX_CONCURRENT, "lookup")
 
 
-class _Asked(NamedTuple):
+class _Budgeted(NamedTuple):
     """A call in the form in which budgets take it."""
 
     call: Call
 
 
 async def run(lookup: Lookup, call: Call, charger_id: str) -> Any:
-    """Return what the other server says, None if it says nothing in time or the charger has asked too often."""
-    if not budgets.within_rate([_Asked(call)], BUDGET):
+    """Return the answer of the other server, None without one in time or above the budget of the charger."""
+    if not budgets.within_rate([_Budgeted(call)], BUDGET):
         return None
-    asked = asyncio.get_running_loop().run_in_executor(_threads, _ask, lookup, call, charger_id)
+    request = asyncio.get_running_loop().run_in_executor(_threads, _request, lookup, call, charger_id)
     try:
-        return await asyncio.wait_for(asked, TIMEOUT_S)
+        return await asyncio.wait_for(request, TIMEOUT_S)
     except TimeoutError:
         logger.warning("%s: %s waited too long for another server", charger_id, call.action)
         return None
 
 
-def _ask(lookup: Lookup, call: Call, charger_id: str) -> Any:
+def _request(lookup: Lookup, call: Call, charger_id: str) -> Any:
     try:
-        return lookup.ask(call, charger_id)
+        return lookup.request(call, charger_id)
     except Exception:  # noqa: BLE001  (the charger gets an answer that says so)
-        logger.exception("%s: another server could not be asked for %s", charger_id, call.action)
+        logger.exception("%s: the request to another server for %s failed", charger_id, call.action)
         return None
     finally:
         connection.close()

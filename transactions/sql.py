@@ -625,8 +625,8 @@ _KEYS = {
 def report(totals: Totals, group: str, narrowed: bool) -> str:
     """Return the statement of a report by `group`; with `narrowed` only %(chargers)s count.
 
-    It returns (place by name, place by the charted sum, columns of the key, split, sums) of the groups that are asked
-    for: `limit` of them after `offset`, and the `largest`. A row of the sum of all groups, one for each split, has
+    It returns (place by name, place by the charted sum, columns of the key, split, sums) of the requested groups:
+    `limit` of them after `offset`, and the `largest`. A row of the sum of all groups, one for each split, has
     NULL as its place, and their number as the second column.
     """
     own, split, sums = totals.own, totals.split, ", ".join(totals.sums)

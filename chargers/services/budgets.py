@@ -136,8 +136,8 @@ BUDGETS = {
         Budget(
             "certificate_checks",
             "OCPP_CERTIFICATE_CHECKS_PER_HOUR",
-            "messages an hour for which another server is asked about a certificate",
-            "For a further one no server is asked, so its answer is a failure.",
+            "messages an hour that need the answer of another server about a certificate",
+            "For a further one no request is sent, so its answer is a failure.",
             HOUR,
             HOUR,
         ),

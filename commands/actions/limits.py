@@ -128,7 +128,7 @@ def _question(command: Command, place: Placed, member: str) -> FollowUp:
 
 
 def _evse(command: Command, place: Placed) -> int:
-    """Return the EVSE to ask about: the charger has the sum of its EVSEs, to each of which a default applies."""
+    """Return the EVSE of the request: the charger has the sum of its EVSEs, to each of which a default applies."""
     purpose = place.profile.get("chargingProfilePurpose")
     if place.evse_id or purpose in STATION_PURPOSES or purpose != TX_DEFAULT:
         return place.evse_id

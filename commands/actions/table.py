@@ -39,7 +39,7 @@ def with_schemas(table: Table) -> Table:
 
 ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: ocpp201.ACTIONS})
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: ocpp201_intents.ENCODERS}
-# Of each version: how a charger is asked to renew a certificate, by whether it is one for cars.
+# Of each version: the request to renew a certificate, by whether it is one for cars.
 RENEWALS = {OCPP16: ocpp16_certificates.RENEWALS, OCPP201: ocpp201_certificates.RENEWALS}
 # Of each version: what a charger has reported about its smart charging.
 SMART_CHARGING: Mapping[Version, Callable[[Charger], SmartCharging]] = {

@@ -37,8 +37,8 @@ from transactions.models import Reservation, Transaction
 MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
 # Actions in the list of chargers: name, title, intent.
 ON_CHARGERS: tuple[tuple[str, str, object], ...] = (
-    ("trigger_boot", "Ask for a BootNotification", Trigger("BootNotification")),
-    ("trigger_status", "Ask for the status", Trigger("StatusNotification")),
+    ("trigger_boot", "Request a BootNotification", Trigger("BootNotification")),
+    ("trigger_status", "Request the status", Trigger("StatusNotification")),
     ("get_configuration", "Read the configuration", ReadConfiguration()),
     ("get_diagnostics", "Fetch diagnostics", FetchLog()),
     ("get_security_log", "Fetch the security log", FetchLog("security")),

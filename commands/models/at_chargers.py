@@ -48,7 +48,7 @@ class DisplayMessage(models.Model):
 
 
 class PublishedFirmware(models.Model):
-    """A firmware image that a local controller offers, or was asked to offer, to other chargers (L03)."""
+    """A firmware image that a local controller offers, or got the request to offer, to other chargers (L03)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="published_firmware")
     checksum = models.TextField(blank=True, help_text="MD5 of the image; empty if no command requested it.")

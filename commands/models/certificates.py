@@ -53,7 +53,7 @@ class CertificateInquiry(models.Model):
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="certificate_inquiries")
     action = models.CharField(max_length=40)
     subject = models.TextField(help_text="A serial number in hex digits, an eMAID, or Install or Update.")
-    server = models.TextField(blank=True, help_text="The server that was asked, without its login.")
+    server = models.TextField(blank=True, help_text="The server that got the request, without its login.")
     status = models.TextField(help_text="As it was answered to the charger.")
     detail = models.TextField(blank=True, help_text="Why it is no other status.")
     call_id = models.CharField(max_length=36, editable=False)

@@ -88,7 +88,7 @@ class CertificateRequest(models.Model):
     not_after = models.DateTimeField(null=True, blank=True)
     command = models.OneToOneField(Command, models.SET_NULL, null=True, blank=True)
     renewal_requested_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the charger was last asked to renew the certificate."
+        null=True, blank=True, help_text="When the charger last got the request to renew the certificate."
     )
     received_at = models.DateTimeField()
 

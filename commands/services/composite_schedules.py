@@ -44,21 +44,21 @@ def latest(charger: Charger, evse_id: int | None = None) -> CompositeSchedule | 
 
 def read(command: Command) -> CompositeSchedule | None:
     """Return the schedule of an answer: of 1.6 `chargingSchedule`, of 2.0.1 `schedule`. None if it has none."""
-    answer, asked = command.answer, command.payload
+    answer, requested = command.answer, command.payload
     sent: Any = answer.get("schedule") or answer.get("chargingSchedule") or {}
     read = read_schedule(sent)
     if read is None or not read.periods:
         return None
     start = sent.get("scheduleStart") or answer.get("scheduleStart") or sent.get("startSchedule") or ""
     begins_at = parse_or(start, command.finished_at or command.created_at)
-    duration_s = read.duration_s or asked.get("duration") or read.periods[-1].start_s
+    duration_s = read.duration_s or requested.get("duration") or read.periods[-1].start_s
     points = [
         Point(
             begins_at + timedelta(seconds=min(period.start_s, MAX_SECONDS)), period.limit.value, period.limit.phases
         )
         for period in read.periods
     ]
-    evse_id = sent.get("evseId", asked.get("evseId", answer.get("connectorId", asked.get("connectorId", 0))))
+    evse_id = sent.get("evseId", requested.get("evseId", answer.get("connectorId", requested.get("connectorId", 0))))
     ends_at = begins_at + timedelta(seconds=min(duration_s, MAX_SECONDS))
     unit = read.periods[0].limit.unit
     return CompositeSchedule(command.task_id, command.finished_at, evse_id, unit, begins_at, ends_at, points)

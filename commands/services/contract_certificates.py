@@ -37,7 +37,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a contract certificate is valid. `reason` says why not, `servers` are the responders asked."""
+    """Whether a contract certificate is valid. `reason` says why not, `servers` are the queried responders."""
 
     status: str
     reason: str = ""
@@ -62,19 +62,19 @@ class Refused(Exception):
 
 
 def check(contract: Contract) -> Verdict:
-    """Check a contract certificate. This may take seconds, because OCSP responders are asked."""
+    """Check a contract certificate. This may take seconds, because OCSP responders are queried."""
     roots = [root.parsed for root in ContractRoot.objects.all()]
-    asked: list[str] = []
+    queried: list[str] = []
     try:
         if contract.certificate:
-            _check_certificate(contract, roots, asked)
+            _check_certificate(contract, roots, queried)
         else:
-            _check_hashes(contract, roots, asked)
+            _check_hashes(contract, roots, queried)
     except Refused as refusal:
-        return Verdict(refusal.status, str(refusal), _names(asked))
+        return Verdict(refusal.status, str(refusal), _names(queried))
     except (ocsp.Unanswered, authority.Unsuitable) as error:
-        return Verdict(CHAIN_ERROR, str(error), _names(asked))
-    return Verdict(VALID, "", _names(asked))
+        return Verdict(CHAIN_ERROR, str(error), _names(queried))
+    return Verdict(VALID, "", _names(queried))
 
 
 def _names(urls: Iterable[str]) -> str:
@@ -84,7 +84,7 @@ def _names(urls: Iterable[str]) -> str:
 # --- a certificate ---------------------------------------------------------------------------
 
 
-def _check_certificate(contract: Contract, roots: list[x509.Certificate], asked: list[str]) -> None:
+def _check_certificate(contract: Contract, roots: list[x509.Certificate], queried: list[str]) -> None:
     try:
         leaf, *others = x509.load_pem_x509_certificates(contract.certificate.encode())
         path = _path(leaf, others, roots)
@@ -98,8 +98,8 @@ def _check_certificate(contract: Contract, roots: list[x509.Certificate], asked:
         raise Refused(CHAIN_ERROR, "The certificate names no OCSP responder.")
     for certificate, issuer, url in zip(path, path[1:], responders, strict=False):
         if url:
-            asked.append(url)
-            _require_good(ocsp.ask(ocsp.Question.about(certificate, issuer, url)), issuer)
+            queried.append(url)
+            _require_good(ocsp.request(ocsp.Question.about(certificate, issuer, url)), issuer)
 
 
 def _path(
@@ -168,12 +168,12 @@ def _responder(certificate: x509.Certificate) -> str:
 # --- hashes ----------------------------------------------------------------------------------
 
 
-def _check_hashes(contract: Contract, roots: list[x509.Certificate], asked: list[str]) -> None:
+def _check_hashes(contract: Contract, roots: list[x509.Certificate], queried: list[str]) -> None:
     """Check the chain that the charger has verified itself, of which it sends the data for OCSP."""
     answers = []
     for question in map(ocsp.Question.of, contract.hash_data):
-        asked.append(question.url)
-        answers.append((question, ocsp.ask(question)))
+        queried.append(question.url)
+        answers.append((question, ocsp.request(question)))
     if any(answer.status == ocsp.REVOKED for _, answer in answers):
         raise Refused(REVOKED, "A responder calls a certificate of the chain revoked.")
     known = [certificate for _, answer in answers for certificate in answer.response.certificates]

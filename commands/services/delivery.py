@@ -14,7 +14,7 @@ from core.db import bulk_sql
 from core.ocpp.frames import storable
 
 TRIGGER_LIFETIME = timedelta(minutes=5)
-# The actions of any version that ask a charger for a message.
+# The actions of any version that request a message of a charger.
 TRIGGERS = {action.name for actions in ACTIONS.values() for action in actions.values() if action.triggers}
 
 

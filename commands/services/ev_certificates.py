@@ -42,7 +42,7 @@ def server() -> str:
 
 
 def request(action: str, schema_version: str, exi_request: str, charger_id: str) -> Answer:
-    """Ask the provider, which may take seconds."""
+    """Send the request to the provider, which may take seconds."""
     if not settings.ISO15118_PROVIDER_URL:
         return failed("ISO15118_PROVIDER_URL is not set.")
     body = {"action": action, "iso15118SchemaVersion": schema_version, "exiRequest": exi_request}

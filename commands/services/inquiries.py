@@ -1,4 +1,4 @@
-"""Store what other servers were asked about certificates, once for each message."""
+"""Store the requests to other servers about certificates, once for each message."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MAX_DETAIL_LENGTH = 1000
 
 @dataclass(frozen=True)
 class Inquiry:
-    """What was asked for `call`, and with what result; the columns are those of `CertificateInquiry`."""
+    """The request to another server for `call`, and its result; the columns are those of `CertificateInquiry`."""
 
     call: Call
     subject: str

@@ -1,4 +1,4 @@
-"""Ask OCSP responders whether a certificate is revoked (RFC 6960), and cache their answers until they expire."""
+"""Request the status of certificates from OCSP responders (RFC 6960), and cache it until it expires."""
 
 import threading
 from collections import OrderedDict
@@ -26,7 +26,7 @@ class Unanswered(Exception):
 
 
 class Question(NamedTuple):
-    """A certificate by the hashes of its issuer, in small hex digits, and the URL of the responder to ask."""
+    """A certificate by the hashes of its issuer, in small hex digits, and the URL of the responder."""
 
     hash_algorithm: str  # one of `authority.HASHES`
     issuer_name_hash: str
@@ -97,7 +97,7 @@ class Cache:
 cache = Cache()
 
 
-def ask(question: Question) -> Answer:
+def request(question: Question) -> Answer:
     """Return the answer to `question`, a cached one if it is current. Raises `Unanswered`."""
     if cached := cache.get(question):
         return cached

@@ -243,7 +243,7 @@ def _is_answered(row: LimitedPlace) -> bool:
 def _is_lost(row: LimitedPlace, charger: Charger) -> bool:
     """Whether the charger has booted since it accepted the profile, or has it no longer as far as is known.
 
-    A charger may keep profiles over a boot, but is not asked, because the profile replaces itself.
+    A charger may keep profiles over a boot, but is not queried, because the profile replaces itself.
     """
     if not row.installed or row.installed_at is None:
         return False

@@ -1,4 +1,4 @@
-"""Ask chargers to renew certificates that expire soon (OCPP 2.0.1 A02, security whitepaper A02)."""
+"""Send requests to renew certificates that expire soon (OCPP 2.0.1 A02, security whitepaper A02)."""
 
 from datetime import timedelta
 
@@ -15,15 +15,15 @@ from commands.services.signing import V2G
 from core.db import bulk_sql
 
 INTERVAL_S = 600  # between two searches for such certificates
-PAUSE = timedelta(days=1)  # until a charger is asked again
+PAUSE = timedelta(days=1)  # until the next request to a charger
 MAX_AT_ONCE = 100
 
 
-def ask_for_renewal() -> int:
+def request_renewals() -> int:
     """Submit a trigger for each certificate that expires soon and whose charger is online; return their number."""
     if not settings.OCPP_CERTIFICATE_RENEWAL_DAYS:
         return 0
-    return sum(_ask(pk) for pk in _expiring().values_list("pk", flat=True)[:MAX_AT_ONCE])
+    return sum(_request(pk) for pk in _expiring().values_list("pk", flat=True)[:MAX_AT_ONCE])
 
 
 def _expiring() -> QuerySet[CertificateRequest]:
@@ -39,7 +39,7 @@ def _expiring() -> QuerySet[CertificateRequest]:
 
 
 @transaction.atomic
-def _ask(pk: int) -> bool:
+def _request(pk: int) -> bool:
     """Submit the command for one certificate. Another worker may have done so meanwhile."""
     rows = CertificateRequest.objects.select_for_update(skip_locked=True, of=("self",))
     request = rows.select_related("charger").filter(pk__in=_expiring().values("pk"), pk=pk).first()

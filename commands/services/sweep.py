@@ -114,7 +114,7 @@ TURNS = (
     Turn("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
     Turn("incidents", incidents.INTERVAL_S, (incident_causes.reconcile,)),
     Turn("power limits", power_limits.INTERVAL_S, (power_limits.keep,)),
-    Turn("renewals", renewals.INTERVAL_S, (renewals.ask_for_renewal,)),
+    Turn("renewals", renewals.INTERVAL_S, (renewals.request_renewals,)),
 )
 
 

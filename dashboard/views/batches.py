@@ -110,7 +110,7 @@ class CancelBatch(OwnedByRequester, Page):
 
 
 class RepeatBatch(OwnedByRequester, Page):
-    """Ask before a command is sent again to the chargers of a batch for which it failed; POST makes the new batch."""
+    """Require a confirmation before a command is sent again where it failed; POST makes the new batch."""
 
     permission_required = "commands.add_command"
     template_name = "dashboard/confirm.html"
@@ -213,7 +213,7 @@ class NewBatch(Page):
         return redirect("dashboard:batches")
 
     def _confirm(self, action, body, values):
-        """Say what will happen to how many chargers, and ask; raise `Refused` for invalid values."""
+        """Say what will happen to how many chargers, before it is confirmed; raise `Refused` for invalid values."""
         is_later = values.get("when", "now") != "now"
         chargers = submission.preview(self.request, body, timing(values) if is_later else {})
         self.template_name = "dashboard/confirm.html"

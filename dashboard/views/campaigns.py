@@ -110,7 +110,7 @@ DOES = {
 
 
 class ChangeCampaign(Page):
-    """Ask before a campaign updates chargers (GET), and do what the user wants (POST)."""
+    """Require a confirmation before a campaign updates chargers (GET), and do what the user wants (POST)."""
 
     permission_required = "commands.add_command"
     template_name = "dashboard/confirm.html"

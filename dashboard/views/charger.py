@@ -157,7 +157,7 @@ class SubmitPage(Page):
         return redirect("dashboard:command", command.task_id)
 
     def _confirm(self, charger, action, values, written):
-        """Say what the command does, and ask; raise `Refused` for invalid values."""
+        """Say what the command does, before it is confirmed; raise `Refused` for invalid values."""
         payload = submission.check(charger, action, values, written)
         self.charger, self.template_name = charger, "dashboard/confirm.html"
         kept = [(name, value) for name, value in values.items() if name != "csrfmiddlewaretoken"]

@@ -76,7 +76,7 @@ class LimitPage(Page):
 
 
 class RemoveLimit(Page):
-    """Ask before a limit is removed; POST removes it."""
+    """Require a confirmation before a limit is removed; POST removes it."""
 
     permission_required = "commands.add_command"
     template_name = "dashboard/confirm.html"

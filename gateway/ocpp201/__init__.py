@@ -42,7 +42,7 @@ HANDLERS = {
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,
 }
-# The messages that need the answer of another server, which is asked before the handler runs.
+# The messages that need the answer of another server, which is requested before the handler runs.
 LOOKUPS = {
     "Authorize": contracts.CONTRACT,
     "Get15118EVCertificate": certificates.PROVIDER,

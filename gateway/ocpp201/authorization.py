@@ -1,4 +1,4 @@
-"""Handle the messages of OCPP 2.0.1 that ask for the authorization of an id token (block C)."""
+"""Handle the messages of OCPP 2.0.1 that request the authorization of an id token (block C)."""
 
 from dataclasses import replace
 from typing import Any

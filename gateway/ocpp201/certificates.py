@@ -10,7 +10,7 @@ from core.ocpp.redaction import without_secrets
 from gateway.common import Lookup
 
 MAX_OCSP_LENGTH = 5500  # characters of ocspResult
-NO_ANSWER = "No server was asked, or it did not answer in time."
+NO_ANSWER = "No request was sent to a server, or it did not answer in time."
 JSON = dict[str, Any]
 
 
@@ -31,10 +31,10 @@ def _requested(call: Call) -> signing.Requested:
 # --- GetCertificateStatus --------------------------------------------------------------------
 
 
-def _ask_responder(call: Call, charger_id: str) -> ocsp.Answer | str:
+def _request_status(call: Call, charger_id: str) -> ocsp.Answer | str:
     """Return the answer of the responder that the charger names, or the reason why there is none."""
     try:
-        return ocsp.ask(ocsp.Question.of(call.payload["ocspRequestData"]))
+        return ocsp.request(ocsp.Question.of(call.payload["ocspRequestData"]))
     except ocsp.Unanswered as error:
         return str(error)
 
@@ -73,7 +73,7 @@ def _status_detail(call: Call) -> str:
 # --- Get15118EVCertificate -------------------------------------------------------------------
 
 
-def _ask_provider(call: Call, charger_id: str) -> ev_certificates.Answer:
+def _request_certificate(call: Call, charger_id: str) -> ev_certificates.Answer:
     sent = call.payload
     schema_version = sent.get("iso15118SchemaVersion", "")
     return ev_certificates.request(sent["action"], schema_version, sent["exiRequest"], charger_id)
@@ -90,5 +90,5 @@ def get_15118_ev_certificate(calls: list[Call]) -> list[JSON]:
     return [{"status": answer.status, "exiResponse": answer.exi_response} for answer in answers]
 
 
-OCSP = Lookup(_always, _ask_responder)
-PROVIDER = Lookup(_always, _ask_provider)
+OCSP = Lookup(_always, _request_status)
+PROVIDER = Lookup(_always, _request_certificate)

@@ -106,7 +106,7 @@ def _statuses(call: Call) -> Iterator[ConnectorStatus]:
 
 
 def notify_customer_information(calls: list[Call]) -> list[dict[str, Any]]:
-    """Store what a charger knows of a customer with the command that asked for it (N09, N10)."""
+    """Store what a charger knows of a customer with the command that requested it (N09, N10)."""
     customers.collect([_information(call) for call in calls])
     return [{} for _ in calls]
 

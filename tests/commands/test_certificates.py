@@ -302,7 +302,7 @@ def test_a_charger_is_asked_once_to_renew_a_certificate_that_expires_soon():
     an_accepted(charger, 20, certificate_type="ChargingStationCertificate")
     an_accepted(charger, 40)
     an_accepted(online(), 20)
-    assert [renewals.ask_for_renewal() for _ in range(2)] == [3, 0]
+    assert [renewals.request_renewals() for _ in range(2)] == [3, 0]
     assert sorted(triggered()) == [
         ("ExtendedTriggerMessage", "SignChargePointCertificate"),
         ("TriggerMessage", "SignChargingStationCertificate"),
@@ -312,7 +312,7 @@ def test_a_charger_is_asked_once_to_renew_a_certificate_that_expires_soon():
 
 def test_a_charger_is_asked_again_after_a_day():
     asked = an_accepted(online(), 20, renewal_requested_at=NOW - timedelta(hours=25))
-    assert renewals.ask_for_renewal() == 1
+    assert renewals.request_renewals() == 1
     asked.refresh_from_db()
     assert asked.renewal_requested_at > NOW - timedelta(minutes=1)
 
@@ -323,10 +323,10 @@ def test_a_certificate_that_is_replaced_or_not_in_use_is_not_renewed():
     an_accepted(charger, 700, state="Signed")
     an_accepted(online(), 20, state="Revoked")
     an_accepted(a_charger(), 20)  # not connected
-    assert renewals.ask_for_renewal() == 0
+    assert renewals.request_renewals() == 0
 
 
 def test_renewal_can_be_switched_off(settings):
     settings.OCPP_CERTIFICATE_RENEWAL_DAYS = 0
     an_accepted(online(), 1)
-    assert renewals.ask_for_renewal() == 0
+    assert renewals.request_renewals() == 0

@@ -57,7 +57,7 @@ class Nothing:
 
 
 def idle(product, nothing, number):
-    """Milliseconds from asking to a result that can be read, one after the other: {who: median}."""
+    """Milliseconds from the request to a result that can be read, one after the other: {who: median}."""
     with product.web(2), product.workers(1), servers.fleet(product.chargers_url, chargers=20, prefix="cmd"):
         client = Client(product.url)
         ours, theirs = [], []
@@ -71,7 +71,7 @@ def idle(product, nothing, number):
 
 
 def throughput(product, nothing, number, chargers=500):
-    """Per second, through the same two workers: {who: rate} from the first asked to the last finished."""
+    """Per second, through the same two workers: {who: rate} from the first request to the last result."""
     with product.web(2), product.workers(2), servers.fleet(product.chargers_url, chargers=chargers, prefix="many"):
         clients = [Client(product.url) for _ in range(8)]
         began = time.time()

@@ -51,7 +51,7 @@ class Product(Stack):
             [TAGS - 1],
         )
         os.environ.update(self.env | {"DJANGO_SETTINGS_MODULE": "config.settings"})
-        django.setup()  # for what is asked of Celery and of Django's sessions by the bench itself
+        django.setup()  # for what the bench needs of Celery and of Django's sessions by the bench itself
 
     def sql(self, statement, parameters=None):
         """Run it in autocommit; its rows, if it has any."""

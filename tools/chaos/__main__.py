@@ -244,7 +244,7 @@ def _shown(seconds):
 async def run(stack, sizes, names):
     chaos = Chaos(stack, sizes)
     await chaos.begin()
-    chaos.say(f"{sizes['chargers']} chargers charge, commands are asked for, {len(names)} scenarios begin")
+    chaos.say(f"{sizes['chargers']} chargers charge, commands are submitted, {len(names)} scenarios begin")
     for name in names:
         for number in range(1, sizes["rounds"] + 1):
             await chaos.round(name, f"{number} of {sizes['rounds']}")

@@ -1,4 +1,4 @@
-"""Somebody who asks for commands all the time, over REST, and remembers what became of each request."""
+"""A client that submits commands all the time, over REST, and remembers what became of each request."""
 
 import json
 import random

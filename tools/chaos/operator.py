@@ -23,7 +23,7 @@ LOWEST = re.compile(r"^ocpp_up$")
 
 
 class Operator:
-    """Asks /readyz every second and /metrics every two, from threads of its own; reads the log when asked."""
+    """Requests /readyz every second and /metrics every two, from threads of its own; reads the log on request."""
 
     def __init__(self, url, logs):
         self.url, self.logs, self.over = url, logs, False
@@ -72,7 +72,7 @@ class Operator:
         return {"readyz": self._readiness(began), "metrics": self._figures(began), "log": self._lines()}
 
     def has_looked_since(self, moment):
-        """Whether both were asked, and answered or not, later than `moment`."""
+        """Whether both were requested, and answered or not, later than `moment`."""
         return all(looks and looks[-1][0] > moment for looks in (self.ready, self.metrics))
 
     def _readiness(self, began):

@@ -55,7 +55,7 @@ def _head(chaos):
     refused = f"{chaos.commanding.refused.total():,} more were not taken, and so owed nothing"
     if statuses := ", ".join(f"{n:,} × {why}" for why, n in chaos.commanding.refused.most_common()):
         refused += f" ({statuses})"
-    yield f"- {sum(chaos.outcomes.values()):,} commands asked for: {outcomes}; {refused}"
+    yield f"- {sum(chaos.outcomes.values()):,} commands submitted: {outcomes}; {refused}"
     yield f"- {chaos.totals['errors']:,} messages were answered with a CALLERROR"
 
 

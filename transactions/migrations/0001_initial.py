@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 ('description', models.CharField(blank=True, max_length=255)),
                 ('concurrent_limit', models.PositiveIntegerField(blank=True, help_text='Transactions it may have under way at a time; empty: any number.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_authorized_at', models.DateTimeField(blank=True, editable=False, help_text='When a charger last asked for it by Authorize.', null=True)),
+                ('last_authorized_at', models.DateTimeField(blank=True, editable=False, help_text='When a charger last sent it by Authorize.', null=True)),
                 ('chargers', models.ManyToManyField(blank=True, help_text='Where it may charge; without chargers and groups: everywhere.', related_name='+', to='chargers.charger')),
                 ('groups', models.ManyToManyField(blank=True, help_text='Where it may charge, too.', related_name='+', to='chargers.chargergroup', verbose_name='charger groups')),
             ],

@@ -82,7 +82,7 @@ class IdTag(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     last_authorized_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When a charger last asked for it by Authorize."
+        null=True, blank=True, editable=False, help_text="When a charger last sent it by Authorize."
     )
 
     objects = IdTagQuerySet.as_manager()

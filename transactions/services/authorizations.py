@@ -17,7 +17,7 @@ MAX_WAITING = 10_000  # authorizations that are not written yet; further ones ar
 
 
 class Authorization(NamedTuple):
-    """A charger has asked `at` this time for the verdict on a token, `tag` is its primary key."""
+    """A charger has requested `at` this time the verdict on a token, `tag` is its primary key."""
 
     tag: int
     at: datetime

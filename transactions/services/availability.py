@@ -5,7 +5,7 @@ begins when the charger was added. Ports that overlap in several outages count e
 
 - simple: the share of time in which the charger was connected, and neither it nor the port was Faulted.
 - NEVI, 23 CFR 680.116(b): (measured - (outage - excluded)) / measured. An outage is also a port that is Unavailable.
-  Excluded are outages that an operator has marked so. The rule asks for twelve months (525,600 minutes).
+  Excluded are outages that an operator has marked so. The rule requires twelve months (525,600 minutes).
 """
 
 from collections.abc import Iterator

@@ -152,7 +152,7 @@ def may_stop(known: Known, presented: Presented, verdict: Verdict, id_token: str
 
 
 def find(id_tokens: Iterable[str], chargers: Iterable[int]) -> Known:
-    """Return the known ones of `id_tokens` (texts), to be asked about at `chargers` (primary keys)."""
+    """Return the known ones of `id_tokens` (texts), as presented at `chargers` (primary keys)."""
     texts = sorted({text.upper() for text in id_tokens})
     parameters = {"texts": bulk_sql.json(texts), "chargers": bulk_sql.array(set(chargers))}
     known = Known()

@@ -122,7 +122,7 @@ class Report(Generic[T]):
     """`zone` is the zone of all chargers of the selection, None if they have several.
 
     `is_complete` is false while rows have changed of which the totals are not computed yet. `lines` are those of the
-    `Part` that was asked for, of `count`; `largest` are those with the largest sum.
+    `Part` that was requested, of `count`; `largest` are those with the largest sum.
     """
 
     group_by: str

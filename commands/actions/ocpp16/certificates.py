@@ -6,7 +6,7 @@ OCPP 2.0.1 shares the other commands about certificates.
 from commands.actions.certificates import replace
 from commands.models import Command
 
-# How a charger is asked to renew a certificate: {whether it is one for cars: (action, payload)}.
+# The request to renew a certificate: {whether it is one for cars: (action, payload)}.
 RENEWALS = {False: ("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})}
 
 

@@ -7,7 +7,7 @@ from commands.actions.certificates import Listed, replace
 from commands.models import Command
 from core.ocpp.schemas import JSON
 
-# How a charger is asked to renew a certificate: {whether it is one for cars: (action, payload)}.
+# The request to renew a certificate: {whether it is one for cars: (action, payload)}.
 RENEWALS = {
     False: ("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}),
     True: ("TriggerMessage", {"requestedMessage": "SignV2GCertificate"}),

@@ -366,7 +366,7 @@ def check_get(payload: JSON, charger: Charger) -> tuple[()]:
 
 
 def requested(payload: JSON) -> Criteria:
-    """Return what a GetChargingProfiles asked for."""
+    """Return what a GetChargingProfiles requested."""
     wanted = payload[MEMBER].get
     return Criteria(
         ids=wanted("chargingProfileId"),

@@ -54,7 +54,7 @@ class InstalledCertificateList(Scoped, generics.ListAPIView):
 
 
 class CertificateInquiryList(Scoped, generics.ListAPIView):
-    """Messages of chargers about which another server was asked, newest first.
+    """Messages of chargers that led to a request to another server, newest first.
 
     They are GetCertificateStatus, Get15118EVCertificate, and Authorize with a contract certificate.
     """

@@ -124,7 +124,7 @@ def _payload(charger: Charger, body: Mapping[str, Any]) -> JSON:
 
 
 def _retry(charger: Charger, body: Mapping[str, Any]) -> bool:
-    """Return whether a Full list follows a failed Differential one: as asked for, else as OCPP 2.0.1 recommends."""
+    """Return whether a Full list follows a failed Differential one: as requested, else as OCPP 2.0.1 recommends."""
     return bool(body.get("full_if_failed", charger.version is OCPP201))
 
 
@@ -206,7 +206,7 @@ class DisplayMessageList(Scoped, generics.ListAPIView):
 
 
 class PublishedFirmwareList(Scoped, generics.ListAPIView):
-    """Firmware that local controllers offer to other chargers, or were asked to offer, newest first."""
+    """Firmware that local controllers offer to other chargers, or got the request to offer, newest first."""
 
     queryset = PublishedFirmware.objects.select_related("charger")
     serializer_class = PublishedFirmwareSerializer

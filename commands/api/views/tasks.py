@@ -111,7 +111,7 @@ def submitted(command: Command) -> Response:
 
 @submits(SubmissionSerializer, SubmittedSerializer)
 def start(request: Request, charger_id: str) -> Response:
-    """Ask the charger to send a BootNotification (TriggerMessage)."""
+    """Request a BootNotification (TriggerMessage)."""
     body = validated_body(request, SubmissionSerializer)
     command = submit_intent(request, known_charger(request, charger_id), Trigger("BootNotification"), body)
     return accepted(command, "Remote BootNotification Command Sent")
@@ -119,7 +119,7 @@ def start(request: Request, charger_id: str) -> Response:
 
 @submits(StopRequestSerializer, SubmittedSerializer)
 def stop(request: Request, charger_id: str) -> Response:
-    """Ask the charger to stop the given transaction, or the only one under way."""
+    """Stop the given transaction, or the only one under way."""
     body = validated_body(request, StopRequestSerializer)
     charger = known_charger(request, charger_id)
     command = earlier(request)

@@ -1,4 +1,4 @@
-"""A database that is there, and does not do everything that it is asked."""
+"""A database that is there, and does not do everything that is requested."""
 
 import asyncio
 import contextlib

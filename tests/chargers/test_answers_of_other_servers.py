@@ -1,4 +1,4 @@
-"""Messages for which another server is asked before their handler runs."""
+"""Messages whose handlers need the answers of other servers."""
 
 import asyncio
 import logging
@@ -21,8 +21,8 @@ def a_call(charger=None):
     return Call(charger or next(_chargers), "1", "GetCertificateStatus", {}, datetime.now(UTC))
 
 
-def run(ask, call=None):
-    return asyncio.run(lookups.run(Lookup(lambda payload: True, ask), call or a_call(), "CP-1"))
+def run(request, call=None):
+    return asyncio.run(lookups.run(Lookup(lambda payload: True, request), call or a_call(), "CP-1"))
 
 
 def test_the_answer_is_that_of_the_function():
@@ -30,14 +30,14 @@ def test_the_answer_is_that_of_the_function():
 
 
 def test_the_event_loop_goes_on_meanwhile():
-    asked, others = threading.Event(), []
+    answered, others = threading.Event(), []
 
     async def both():
-        lookup = Lookup(lambda payload: True, lambda call, charger_id: asked.wait(10))
+        lookup = Lookup(lambda payload: True, lambda call, charger_id: answered.wait(10))
         task = asyncio.create_task(lookups.run(lookup, a_call(), "CP-1"))
         await asyncio.sleep(0)
         others.append("answered")
-        asked.set()
+        answered.set()
         return await task
 
     assert asyncio.run(both()) is True
@@ -45,12 +45,12 @@ def test_the_event_loop_goes_on_meanwhile():
 
 
 def test_an_error_is_no_answer(caplog):
-    def ask(call, charger_id):
+    def request(call, charger_id):
         raise ZeroDivisionError
 
     with caplog.at_level(logging.ERROR):
-        assert run(ask) is None
-    assert "CP-1: another server could not be asked for GetCertificateStatus" in caplog.text
+        assert run(request) is None
+    assert "CP-1: the request to another server for GetCertificateStatus failed" in caplog.text
 
 
 def test_a_server_that_is_too_slow_is_not_waited_for(monkeypatch, caplog):
@@ -61,12 +61,12 @@ def test_a_server_that_is_too_slow_is_not_waited_for(monkeypatch, caplog):
     assert "CP-1: GetCertificateStatus waited too long for another server" in caplog.text
 
 
-def test_nobody_is_asked_beyond_the_budget(settings):
+def test_no_request_is_sent_beyond_the_budget(settings):
     settings.OCPP_CERTIFICATE_CHECKS_PER_HOUR = 2
     charger = next(_chargers)
     account = budgets.ledger.of(charger)  # referenced, as by a socket
     calls = [a_call(charger) for _ in range(4)]
-    assert [run(lambda call, charger_id: "asked", call) for call in calls] == ["asked", "asked", None, None]
+    assert [run(lambda call, charger_id: "good", call) for call in calls] == ["good", "good", None, None]
     assert list(calls[-1].findings) == [("budget.certificate_checks", "out_of_range")]
     assert "certificate_checks" in account.buckets
 

@@ -47,7 +47,8 @@ from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 # Models whose rows are shown within the pages of others, or drawn as charts.
-WITHOUT_PAGE = {"BatchItem", "FleetMinute", "Heartbeat", "Preference", "Reading", "ReportPart", "TransactionEvent"}
+WITHOUT_PAGE = {"BatchItem", "FleetMinute", "Heartbeat", "Preference", "Reading", "RecordedEvent", "ReportPart"}
+WITHOUT_PAGE |= {"TransactionEvent"}
 WITHOUT_PAGE |= {"CommandDayTotal", "CommandMonthTotal", "DeletedCommands", "StaleCommandDay"}
 WITHOUT_PAGE |= {"CustomerInformationPart", "DayTotal", "MonthTotal", "ReportSubscription", "StaleDay"}
 # All other models are history.

@@ -137,12 +137,12 @@ HARMLESS = {
     "transactions.unknownidtag": "id id_tag type charger first_seen last_seen presented",
     "transactions.transaction": (
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
-        "charging_state reservation_id remote_start_id missing_since missing_requested_at start_time raw_start_time "
-        "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
-        "raw_meter_stop stop_reason stop_id_tag stop_id_token_type meter_first meter_latest meter_newest "
-        "power_latest soc_latest read_until superseded_by closed_at closed_by clock_skew start_message_id "
-        "recurrence is_id_used corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at "
-        "corrected_by note total_cost currency tariff energy_wh energy_source"
+        "charging_state reservation_id remote_start_id missing_since numbered_until missing_requested_at "
+        "start_time raw_start_time start_received_at meter_start raw_meter_start stop_time raw_stop_time "
+        "stop_received_at meter_stop raw_meter_stop stop_reason stop_id_tag stop_id_token_type meter_first "
+        "meter_latest meter_newest power_latest soc_latest read_until superseded_by closed_at closed_by "
+        "clock_skew start_message_id recurrence is_id_used corrected_meter_start corrected_meter_stop "
+        "corrected_stop_time corrected_at corrected_by note total_cost currency tariff energy_wh energy_source"
     ),
     "transactions.daytotal": (
         "id charger day id_tag currency sessions charged succeeded without_energy energy_wh duration_s cost"
@@ -155,6 +155,11 @@ HARMLESS = {
         "excluded_because"
     ),
     "transactions.staleday": "id charger day",
+    "transactions.recordedevent": (
+        "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "
+        "received_at offline charging_state stopped_reason evse_id connector_id id_token id_token_type "
+        "id_token_status meter_start meter_stop reservation_id remote_start_id details"
+    ),
     "transactions.transactionevent": (
         "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "
         "received_at offline charging_state stopped_reason evse_id connector_id id_token id_token_type "
@@ -169,7 +174,7 @@ HARMLESS = {
     ),
     "transactions.reading": (
         "id charger transaction reported_transaction_id evse_id timestamp raw_timestamp received_at samples "
-        "message_hash"
+        "message_hash seq_no trigger_reason event_members"
     ),
     "transactions.metervalue": (
         "id reading_id charger transaction reported_transaction_id evse_id timestamp raw_timestamp received_at "

@@ -87,9 +87,7 @@ _TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(
 
 _IS_NEWEST = "(s.at >= t.read_until) IS NOT FALSE"  # a charger may deliver readings in another order
 
-ADVANCE = f"""
-UPDATE transactions_transaction t SET
-    is_id_used = t.is_id_used OR s.unnamed IS NULL,
+_ADVANCED = f"""is_id_used = t.is_id_used OR s.unnamed IS NULL,
     meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
         AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register)
         WHEN t.own_reference <> '' AND s.at < t.read_until AND coalesce(s.first, s.register) < t.meter_first
@@ -102,12 +100,38 @@ UPDATE transactions_transaction t SET
     power_latest = CASE WHEN {_TAKES} AND {_IS_NEWEST} THEN coalesce(s.power, t.power_latest)
         ELSE t.power_latest END,
     soc_latest = CASE WHEN {_TAKES} AND {_IS_NEWEST} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
-    read_until = greatest(t.read_until, s.at)
-FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
-    of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
+    read_until = greatest(t.read_until, s.at)"""
+_READ = """unnamed boolean, since timestamptz, at timestamptz, of_stop boolean, first bigint, register bigint,
+    newest bigint, power int, soc smallint"""
+_COUNTED = """t.id, t.evse_id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
+    t.energy_source"""
+
+ADVANCE = f"""
+UPDATE transactions_transaction t SET {_ADVANCED}
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, {_READ})
 WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
-RETURNING t.charger_id, t.id, t.evse_id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
-    t.energy_wh, t.energy_source
+RETURNING t.charger_id, {_COUNTED}
+"""
+
+# The same for plain events, each of which must be the next one of an open transaction without a gap, and say nothing
+# new about it. The newest one with the reference is looked up first, so that an id that was used again is left to
+# FIND_TRANSACTIONS. If another process has stored the number meanwhile, the transaction is not returned.
+ADVANCE_BY_EVENTS = f"""
+WITH s AS MATERIALIZED (
+    SELECT s.*, t.id FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint,
+        evse_id int, connector_id int, charging_state text, {_READ}), LATERAL (
+        SELECT t.id FROM transactions_transaction t
+        WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+        ORDER BY t.recurrence DESC LIMIT 1
+    ) t
+)
+UPDATE transactions_transaction t SET numbered_until = s.seq_no, {_ADVANCED}
+FROM s WHERE t.id = s.id AND t.numbered_until = s.seq_no - 1
+    AND num_nonnulls(t.missing_since, t.stop_received_at) < 1 AND t.recurrence < 1
+    AND coalesce(t.evse_id = s.evse_id, s.evse_id IS NULL)
+    AND coalesce(t.connector_id = s.connector_id, s.connector_id IS NULL)
+    AND coalesce(t.charging_state = s.charging_state, true)
+RETURNING s.n, EXISTS (SELECT FROM transactions_tariff), {_COUNTED}
 """
 
 # Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
@@ -314,19 +338,19 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 # --- transaction_events ------------------------------------------------------------------------
 
-# What is known of the transactions of events, and whether an event is the next one. The number of the latest event is
-# not read, because PostgreSQL would read all events of the transaction on that page of the index. Transactions that
-# the events may change are locked, so that the statements that follow see the events of another process. The first
-# one with their reference is locked before them, because two processes may otherwise lock an older and a newer one in
-# two orders: `transaction_events._found` may choose another one after this statement has locked the newest one. Rows
-# omit members without a value. `locked` is counted and not joined, because a join would read all of it for each row.
-# An id that is in use on several EVSEs at once is looked for among the few sessions before.
+# What is known of the transactions of events, and whether the number of an event changes what is known of gaps: it
+# does unless all numbers up to it are stored or, beyond a gap, those just before it and none after it. The number of
+# the latest event is not read, because PostgreSQL would read all events of the transaction on that page of the index.
+# The transactions are locked, so that the statements that follow see the events of another process. The first one
+# with their reference is locked before them, because two processes may otherwise lock an older and a newer one in two
+# orders: `transaction_events._found` may choose another one after this statement has locked the newest one. Rows omit
+# members without a value. `locked` is counted and not joined, because a join would read all of it for each row. An
+# id that is in use on several EVSEs at once is looked for among the few sessions before.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(
-        n int, charger bigint, reference text, seq_no bigint, changes boolean, recurrence int)
+    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint, recurrence int)
 ), found AS MATERIALIZED (
-    SELECT s.n, s.seq_no, s.changes, t.id, CASE WHEN t.recurrence > 0 THEN (
+    SELECT s.n, s.seq_no, t.id, CASE WHEN t.recurrence > 0 THEN (
         SELECT f.id FROM transactions_transaction f
         WHERE f.charger_id = s.charger AND f.own_reference = s.reference AND f.own_reference <> ''
         ORDER BY f.recurrence LIMIT 1) END AS first
@@ -338,14 +362,16 @@ WITH s AS MATERIALIZED (
     ) t
 ), locked AS MATERIALIZED (
     SELECT t.id FROM (
-        SELECT id FROM found WHERE changes UNION SELECT first FROM found WHERE changes AND num_nonnulls(first) = 1
+        SELECT id FROM found UNION SELECT first FROM found WHERE num_nonnulls(first) = 1
     ) f JOIN transactions_transaction t ON t.id = f.id ORDER BY t.id FOR NO KEY UPDATE OF t
 )
 SELECT f.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
     num_nonnulls(t.stop_received_at) = 1,
-    EXISTS (SELECT FROM transactions_transactionevent e WHERE e.transaction_id = t.id AND e.seq_no = f.seq_no - 1)
-        AND (num_nonnulls(t.missing_since) = 0 OR NOT EXISTS (SELECT FROM transactions_transactionevent e
-            WHERE e.transaction_id = t.id AND e.seq_no > f.seq_no)),
+    CASE WHEN num_nonnulls(t.missing_since) = 0 THEN coalesce(f.seq_no <= t.numbered_until, false)
+        ELSE EXISTS (SELECT FROM transactions_recordedevent e
+                WHERE e.transaction_id = t.id AND e.seq_no = f.seq_no - 1)
+            AND NOT EXISTS (SELECT FROM transactions_recordedevent e
+                WHERE e.transaction_id = t.id AND e.seq_no > f.seq_no) END,
     EXISTS (SELECT FROM transactions_tariff), t.recurrence, t.start_time, t.stop_time,
     CASE WHEN t.recurrence > 0 THEN EXISTS (SELECT FROM transactions_transaction o
         WHERE o.charger_id = t.charger_id AND o.own_reference = t.own_reference AND o.own_reference <> ''
@@ -417,22 +443,23 @@ ORDER BY s.n, t.recurrence
 BEGIN_TRANSACTION = """
 INSERT INTO transactions_transaction AS t (charger_id, own_reference, evse_id, connector_id, id_tag, id_token_type,
     id_tag_status, charging_state, reservation_id, remote_start_id, meter_start, start_time, raw_start_time,
-    start_received_at, clock_skew, recurrence, raw_stop_time, stop_reason, stop_id_tag)
+    start_received_at, clock_skew, recurrence, numbered_until, raw_stop_time, stop_reason, stop_id_tag)
 SELECT s.charger, s.reference, s.evse_id, s.connector_id, coalesce(s.id_token, ''), coalesce(s.id_token_type, ''),
     coalesce(s.id_token_status, ''), coalesce(s.charging_state, ''), s.reservation_id, s.remote_start_id,
     s.meter_start, s.timestamp, s.raw_timestamp, s.received_at, coalesce(s.clock_skew, false),
-    coalesce(s.recurrence, 0), '', '', ''
+    coalesce(s.recurrence, 0), CASE WHEN s.event_type = 'Started' AND s.seq_no >= 0 THEN s.seq_no END, '', '', ''
 FROM json_to_recordset(%s) AS s(charger bigint, reference text, evse_id int, connector_id int, id_token text,
     id_token_type text, id_token_status text, charging_state text, reservation_id bigint, remote_start_id bigint,
     meter_start bigint, timestamp timestamptz, raw_timestamp text, received_at timestamptz, clock_skew boolean,
-    recurrence int)
+    recurrence int, event_type text, seq_no bigint)
 ON CONFLICT (charger_id, own_reference, recurrence) WHERE own_reference <> '' DO NOTHING
 RETURNING t.charger_id, t.own_reference, t.id, EXISTS (SELECT FROM transactions_tariff)
 """
 
-# Inserts the events that are not stored, and returns those. Rows omit members without a value.
+# Inserts the events that are not stored, and returns those. One that `is_update` may be a plain event that is stored
+# with its reading. Rows omit members without a value.
 INSERT_TRANSACTION_EVENTS = """
-INSERT INTO transactions_transactionevent (transaction_id, seq_no, digest, event_type, trigger_reason, timestamp,
+INSERT INTO transactions_recordedevent (transaction_id, seq_no, digest, event_type, trigger_reason, timestamp,
     raw_timestamp, clock_skew, received_at, offline, charging_state, stopped_reason, evse_id, connector_id,
     id_token, id_token_type, id_token_status, meter_start, meter_stop, reservation_id, remote_start_id, details)
 SELECT s.transaction, s.seq_no, s.digest, s.event_type, coalesce(s.trigger_reason, ''), s.timestamp, s.raw_timestamp,
@@ -444,17 +471,17 @@ FROM json_to_recordset(%s) AS s(transaction int, seq_no bigint, digest int, even
     timestamp timestamptz, raw_timestamp text, clock_skew boolean, received_at timestamptz, offline boolean,
     charging_state text, stopped_reason text, evse_id int, connector_id int, id_token text, id_token_type text,
     id_token_status text, meter_start bigint, meter_stop bigint, reservation_id bigint, remote_start_id bigint,
-    details text)
+    details text, is_update boolean)
+WHERE s.is_update IS NULL OR NOT EXISTS (SELECT FROM transactions_reading r
+    WHERE r.transaction_id = s.transaction AND r.message_hash = s.digest AND r.seq_no = s.seq_no)
 ON CONFLICT (transaction_id, seq_no, digest) DO NOTHING RETURNING transaction_id
 """
 
 VERDICTS_OF_EVENTS = """
 SELECT s.n, e.id_token_status FROM json_to_recordset(%s) AS s(n int, transaction int, seq_no bigint, digest int)
-JOIN transactions_transactionevent e
+JOIN transactions_recordedevent e
     ON e.transaction_id = s.transaction AND e.seq_no = s.seq_no AND e.digest = s.digest
 """
-
-LOCK_TRANSACTIONS = "SELECT FROM transactions_transaction WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 
 def _first(column: str, order: str, condition: str = "") -> str:
@@ -471,9 +498,10 @@ _ENDS = "e.event_type = 'Ended'"
 _STOPS = f"({_ENDS} OR e.trigger_reason IN ('StopAuthorized', 'Deauthorized'))"
 _BY_TOKEN = f"{_STOPS}, {_BY_NUMBER}"
 
-# Computes the columns of transactions from all their events, so the order in which these arrive does not matter. The
-# charging profiles of a transaction are deleted with its end. An end that was received first stays, whatever follows.
-# Events are missing if the numbers from the start on, or else from 0 on, up to the highest one are not all there.
+# Computes the columns of transactions from all their events, so the order in which these arrive does not matter.
+# Plain events change none of them. The charging profiles of a transaction are deleted with its end. An end that was
+# received first stays, whatever follows. Numbers are counted from the start on, or else from 0 on. All are stored up
+# to `numbered_until` as it was, and from there as far as they follow one another. Beyond that events are missing.
 FOLD_EVENTS = f"""
 WITH f AS MATERIALIZED (
     SELECT e.transaction_id AS id,
@@ -494,10 +522,18 @@ WITH f AS MATERIALIZED (
         {_first("id_token", _LATEST, f"{_STOPS} AND e.id_token_status <> ''")} AS stop_id_tag,
         {_first("id_token_type", _LATEST, f"{_STOPS} AND e.id_token_status <> ''")} AS stop_id_token_type,
         {_first("meter_stop", "e.id", f"{_ENDS} AND e.meter_stop IS NOT NULL")} AS meter_stop,
-        bool_or(e.clock_skew) AS clock_skew,
-        count(DISTINCT e.seq_no) FILTER (WHERE e.seq_no >= 0) <= max(e.seq_no)
-            - coalesce(min(e.seq_no) FILTER (WHERE e.event_type = 'Started' AND e.seq_no >= 0), 0) AS is_missing
-    FROM transactions_transactionevent e WHERE e.transaction_id = ANY(%s) GROUP BY 1
+        bool_or(e.clock_skew) AS clock_skew, max(e.seq_no) AS highest,
+        coalesce(min(e.seq_no) FILTER (WHERE e.event_type = 'Started' AND e.seq_no >= 0), 0) - 1 AS before
+    FROM transactions_recordedevent e WHERE e.transaction_id = ANY(%s) GROUP BY 1
+), numbered AS MATERIALIZED (
+    SELECT f.*, coalesce((
+        SELECT max(e.seq_no) FROM (
+            SELECT e.seq_no, dense_rank() OVER (ORDER BY e.seq_no) AS place FROM transactions_recordedevent e
+            WHERE e.transaction_id = f.id AND e.seq_no > n.known
+        ) e WHERE e.seq_no = n.known + e.place
+    ), n.known) AS until
+    FROM f JOIN transactions_transaction t ON t.id = f.id
+        CROSS JOIN LATERAL (SELECT greatest(t.numbered_until, f.before) AS known) n
 ), folded AS (
     UPDATE transactions_transaction t SET
         start_time = f.start_time, raw_start_time = f.raw_start_time, start_received_at = f.start_received_at,
@@ -512,8 +548,9 @@ WITH f AS MATERIALIZED (
         stop_id_tag = coalesce(f.stop_id_tag, ''), stop_id_token_type = coalesce(f.stop_id_token_type, ''),
         clock_skew = f.clock_skew OR coalesce(f.stop_time < f.start_time, false),
         superseded_by_id = CASE WHEN num_nonnulls(f.stop_time) = 0 THEN t.superseded_by_id END,
-        missing_since = CASE WHEN f.is_missing THEN coalesce(t.missing_since, now()) END
-    FROM f WHERE t.id = f.id
+        numbered_until = nullif(f.until, f.before),
+        missing_since = CASE WHEN f.highest > f.until THEN coalesce(t.missing_since, now()) END
+    FROM numbered f WHERE t.id = f.id
     RETURNING t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_token_type, t.id_tag_status,
         t.start_time, t.meter_start, t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time,
         t.meter_stop, t.stop_reason, t.energy_wh, t.energy_source, t.clock_skew

@@ -153,7 +153,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.Firmware": BY_OPERATORS,
     "commands.Schedule": BY_OPERATORS,
     "transactions.Transaction": Kept("Evidence for billing."),
-    "transactions.TransactionEvent": Kept("Evidence for billing."),
+    "transactions.RecordedEvent": Kept("Evidence for billing."),
     "transactions.DayTotal": Kept("Sums of transactions, which stay; computed again when these change."),
     "transactions.MonthTotal": Kept("Sums of day totals."),
     "transactions.Outage": Aged("ended_at", "OCPP_OUTAGES_RETENTION"),

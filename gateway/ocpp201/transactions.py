@@ -11,6 +11,7 @@ from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.timestamps import is_off, parse
 from transactions.services import costs, energy, readings, transaction_events
+from transactions.services.event_content import Event
 from transactions.services.readings import MeterReading
 from transactions.services.samples import SIGNED, MeterSample
 
@@ -45,7 +46,7 @@ def _answer(outcome: transaction_events.Outcome, cost: Decimal | None) -> dict[s
     return ({} if cost is None else {"totalCost": float(cost)}) | info
 
 
-def event(call: Call) -> transaction_events.Event:
+def event(call: Call) -> Event:
     """Decode a TransactionEvent, and record what is odd about its time."""
     sent, raw = call.payload, call.payload["timestamp"]
     info, evse, token = sent["transactionInfo"], sent.get("evse", {}), sent.get("idToken")
@@ -53,7 +54,7 @@ def event(call: Call) -> transaction_events.Event:
     has_skew = is_off(moment, call.received_at)
     if has_skew:
         call.find("timestamp", "clock", raw)
-    return transaction_events.Event(
+    return Event(
         call,
         reference=info["transactionId"],
         seq_no=sent["seqNo"],

@@ -14,32 +14,13 @@ from rest_framework.exceptions import ValidationError
 from chargers.models import Event
 from gateway import orphans
 from tests.support.builders import a_call, a_charger, a_tag, settle, tell
+from tests.support.events201 import BEGAN, an_event, in_another_process, reading, send
 from transactions.models import OrphanStop, Tariff, Transaction, TransactionEvent
 from transactions.services import refused_messages, transaction_events
 from transactions.services.refused_messages import RefusedMessage
 
 pytestmark = pytest.mark.django_db
-BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKEN = {"idToken": "ABC", "type": "ISO14443"}
-
-
-def at(minutes):
-    return (BEGAN + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
-
-
-def reading(minutes, wh, context="Sample.Periodic", **sampled):
-    return {"timestamp": at(minutes), "sampledValue": [{"value": wh, "context": context, **sampled}]}
-
-
-def an_event(kind, number, minutes, trigger="MeterValuePeriodic", info=None, **members):
-    return {
-        "eventType": kind,
-        "seqNo": number,
-        "timestamp": at(minutes),
-        "triggerReason": trigger,
-        "transactionInfo": {"transactionId": "T-1", **(info or {})},
-        **members,
-    }
 
 
 EVENTS = [
@@ -65,24 +46,6 @@ EVENTS = [
 def charger():
     a_tag("abc", parent_id_tag="FAMILY")
     return a_charger(ocpp_version="ocpp2.0.1")
-
-
-def send(charger, *events):
-    return [tell(charger, "TransactionEvent", **event) for event in events]
-
-
-def in_another_process(work):
-    """Run `work` with a connection of its own, and return its result."""
-    results = []
-
-    def run():
-        results.append(work())
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(20)
-    return results[0]
 
 
 def summary(transaction):

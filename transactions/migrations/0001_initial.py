@@ -6,7 +6,7 @@ import transactions.models.reservations
 from django.db import migrations, models
 
 from core.db.operations import Together
-from transactions.models import day_totals
+from transactions.models import day_totals, transaction_events
 from transactions.services import energy, samples
 
 # A partition holds a month of readings, by when they were received; see core.db.partitions.
@@ -21,7 +21,10 @@ CREATE TABLE transactions_reading (
     raw_timestamp varchar(64) NOT NULL,
     received_at timestamp with time zone NOT NULL,
     samples text NOT NULL,
-    message_hash integer
+    message_hash integer,
+    seq_no bigint,
+    trigger_reason text NOT NULL DEFAULT '',
+    event_members text NOT NULL DEFAULT ''
 ) PARTITION BY RANGE (received_at);
 CREATE SEQUENCE transactions_reading_number OWNED BY transactions_reading.id;
 ALTER TABLE transactions_reading ALTER COLUMN id SET DEFAULT nextval('transactions_reading_number');
@@ -113,6 +116,7 @@ class Migration(migrations.Migration):
                 ('reservation_id', models.BigIntegerField(blank=True, null=True)),
                 ('remote_start_id', models.BigIntegerField(blank=True, help_text='Id of the command that started it.', null=True)),
                 ('missing_since', models.DateTimeField(blank=True, editable=False, help_text='Since when a gap in the numbers of its events is known.', null=True)),
+                ('numbered_until', models.BigIntegerField(editable=False, help_text='All its events from the start up to this number are stored.', null=True)),
                 ('missing_requested_at', models.DateTimeField(editable=False, help_text='When the charger was last requested to deliver missing events.', null=True)),
                 ('start_time', models.DateTimeField()),
                 ('raw_start_time', models.CharField(max_length=64)),
@@ -189,7 +193,10 @@ class Migration(migrations.Migration):
                         ('raw_timestamp', models.CharField(max_length=64)),
                         ('received_at', models.DateTimeField()),
                         ('samples', models.TextField(help_text='JSON, see `services.samples`; the view of `MeterValue` has a row for each.')),
-                        ('message_hash', models.IntegerField(help_text='Of the message id: a message that is sent again is found by it.', null=True)),
+                        ('message_hash', models.IntegerField(help_text='Of the message id, or of the content of a plain event: by it one that is sent again is found.', null=True)),
+                        ('seq_no', models.BigIntegerField(help_text='Of the plain event that brought it, see `services.plain_events`.', null=True)),
+                        ('trigger_reason', models.TextField(blank=True, db_default='', default='')),
+                        ('event_members', models.TextField(blank=True, db_default='', default='', help_text='JSON, see `services.plain_events`.')),
                         ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='chargers.charger')),
                         ('transaction', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='readings', to='transactions.transaction')),
                     ],
@@ -314,6 +321,39 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(models.F('charger'), models.F('action'), django.db.models.functions.text.MD5('payload'), name='one_row_a_waiting_message'),
         ),
         migrations.CreateModel(
+            name='RecordedEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('seq_no', models.BigIntegerField(help_text='Counted by the charger from 0; -1 if it has sent none.')),
+                ('digest', models.IntegerField(editable=False, help_text='Of its content: a charger may not count.')),
+                ('event_type', models.TextField(help_text='Started, Updated or Ended.')),
+                ('trigger_reason', models.TextField()),
+                ('timestamp', models.DateTimeField(help_text="By the charger's clock.")),
+                ('raw_timestamp', models.CharField(max_length=64)),
+                ('clock_skew', models.BooleanField(help_text='The time cannot be right.')),
+                ('received_at', models.DateTimeField()),
+                ('offline', models.BooleanField(help_text='It happened while the charger was offline.')),
+                ('charging_state', models.TextField(blank=True)),
+                ('stopped_reason', models.TextField(blank=True)),
+                ('evse_id', models.PositiveIntegerField(null=True)),
+                ('connector_id', models.PositiveIntegerField(null=True)),
+                ('id_token', models.CharField(blank=True, max_length=255)),
+                ('id_token_type', models.TextField(blank=True)),
+                ('id_token_status', models.CharField(blank=True, help_text='The verdict in the answer.', max_length=20)),
+                ('meter_start', models.BigIntegerField(help_text='Register in Wh with the context Transaction.Begin.', null=True)),
+                ('meter_stop', models.BigIntegerField(help_text='Register in Wh at the end of the transaction.', null=True)),
+                ('reservation_id', models.BigIntegerField(null=True)),
+                ('remote_start_id', models.BigIntegerField(null=True)),
+                ('details', models.TextField(blank=True, help_text='The other members that were sent, as JSON; no readings.')),
+                ('transaction', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='recorded_events', to='transactions.transaction')),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'digest'), name='one_row_a_recorded_event')],
+            },
+        ),
+        migrations.RunSQL(transaction_events.TRANSACTION_EVENTS, transaction_events.NO_TRANSACTION_EVENTS),
+        migrations.CreateModel(
             name='TransactionEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -338,12 +378,12 @@ class Migration(migrations.Migration):
                 ('reservation_id', models.BigIntegerField(null=True)),
                 ('remote_start_id', models.BigIntegerField(null=True)),
                 ('details', models.TextField(blank=True, help_text='The other members that were sent, as JSON; no readings.')),
-                ('transaction', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transaction_events', to='transactions.transaction')),
+                ('transaction', models.ForeignKey(on_delete=django.db.models.deletion.DO_NOTHING, related_name='transaction_events', to='transactions.transaction')),
             ],
             options={
                 'ordering': ['transaction', 'seq_no', 'id'],
                 'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'digest'), name='one_row_a_transaction_event')],
+                'managed': False,
             },
         ),
         migrations.CreateModel(

@@ -7,5 +7,5 @@ from transactions.models.orphan_stops import OrphanStop
 from transactions.models.outages import Outage
 from transactions.models.reservations import Reservation
 from transactions.models.tariffs import Tariff
-from transactions.models.transaction_events import TransactionEvent
+from transactions.models.transaction_events import RecordedEvent, TransactionEvent
 from transactions.models.transactions import Transaction

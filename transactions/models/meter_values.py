@@ -24,7 +24,15 @@ class Reading(models.Model):
     received_at = models.DateTimeField()
     samples = models.TextField(help_text="JSON, see `services.samples`; the view of `MeterValue` has a row for each.")
     message_hash = models.IntegerField(
-        null=True, help_text="Of the message id: a message that is sent again is found by it."
+        null=True,
+        help_text="Of the message id, or of the content of a plain event: by it one that is sent again is found.",
+    )
+    seq_no = models.BigIntegerField(
+        null=True, help_text="Of the plain event that brought it, see `services.plain_events`."
+    )
+    trigger_reason = models.TextField(blank=True, default="", db_default="")
+    event_members = models.TextField(
+        blank=True, default="", db_default="", help_text="JSON, see `services.plain_events`."
     )
 
     class Meta:

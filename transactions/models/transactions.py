@@ -89,6 +89,9 @@ class Transaction(models.Model):
     missing_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Since when a gap in the numbers of its events is known."
     )
+    numbered_until = models.BigIntegerField(
+        null=True, editable=False, help_text="All its events from the start up to this number are stored."
+    )
     missing_requested_at = models.DateTimeField(
         null=True, editable=False, help_text="When the charger was last requested to deliver missing events."
     )

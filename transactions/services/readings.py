@@ -37,7 +37,18 @@ Identifying = tuple[str, Stored]  # a sample of a charger: its time as sent, and
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "evse_id"),
     *("timestamp", "raw_timestamp", "received_at", "samples", "message_hash"),
+    *("seq_no", "trigger_reason", "event_members"),
 )
+NO_EVENT = "\\N\t\t"  # the last three columns of a row without an event
+
+
+class EventMark(NamedTuple):
+    """The event in the row of its first reading, see `plain_events`. `members` are JSON, "" without any."""
+
+    seq_no: int
+    digest: int
+    trigger_reason: str
+    members: str
 
 
 class MeterReading(NamedTuple):
@@ -53,7 +64,8 @@ class Readings:
 
     `evse_id` is None if only the transaction tells the EVSE; `transaction_id` is None if none is named. Readings
     `is_of_stop` were received with the stop, which is stored once; those that are `is_new` are known not to be stored
-    yet. `member` is the path of the readings in the message, for findings.
+    yet. Those of the plain event `event` are counted already. `member` is the path of the readings in the message,
+    for findings.
     """
 
     call: Call
@@ -63,6 +75,7 @@ class Readings:
     member: str
     is_of_stop: bool = False
     is_new: bool = False
+    event: EventMark | None = None
     times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
@@ -111,7 +124,9 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     that are stored already are skipped (decision 0026).
     """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
-    places, energy = _advance(messages, belongs, {}, {})
+    uncounted = [n for n, m in enumerate(messages) if m.event is None]
+    places, energy = _advance([messages[n] for n in uncounted], [belongs[n] for n in uncounted], {}, {})
+    places |= {(m.call.charger, m.transaction_id or 0): m.evse_id or 0 for m in messages if m.event is not None}
     # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
     doubtful = [
         n for n, m in enumerate(messages) if m.values and not m.is_new and (m.call.charger, belongs[n]) not in places
@@ -155,13 +170,13 @@ def _unstored(message: Readings, stored: AbstractSet[Identifying]) -> list[list[
     forms = [[samples.stored(sample, report) for sample in reading.samples] for reading in message.values]
     if not stored:
         return forms
-    raws = [_raw(reading) for reading in message.values]
+    raws = [as_stored(reading.raw_time) for reading in message.values]
     return [[one for one in of_one if (raw, one) not in stored] for raw, of_one in zip(raws, forms, strict=True)]
 
 
-def _raw(reading: MeterReading) -> str:
-    """Return the time as sent, as far as the column has room for it."""
-    return reading.raw_time[:64]
+def as_stored(raw_time: str) -> str:
+    """Return a time as sent, as far as the column has room for it."""
+    return raw_time[:64]
 
 
 def _hash(call: Call) -> int:
@@ -214,6 +229,24 @@ def _advance(
         if is_ongoing:
             _record_event(newest[charger, transaction], connector_id, energy[transaction])
     return places, energy
+
+
+def count_by_events(messages: Sequence[Readings], rows: Sequence[dict[str, Any]]) -> dict[int, bool]:
+    """Count those of `messages` that plain events bring, whose `rows` name them for sql.ADVANCE_BY_EVENTS.
+
+    Return {index: whether there are tariffs} of those that were counted, which now have their transaction and EVSE.
+    """
+    by_index = {row["n"]: row for row in rows}
+    for n, row in by_index.items():
+        row |= {"at": max(messages[n].times), **_newest(messages[n])}
+    counted: dict[int, bool] = {}
+    for n, has_tariffs, transaction, evse_id, connector_id, is_ongoing, *evidence in bulk_sql.execute(
+        sql.ADVANCE_BY_EVENTS, rows
+    ):
+        messages[n].transaction_id, messages[n].evse_id, counted[n] = transaction, evse_id or 0, has_tariffs
+        if is_ongoing:
+            _record_event(by_index[n] | {"transaction": transaction}, connector_id, (evidence[0], evidence[1]))
+    return counted
 
 
 def _running(messages: Sequence[Readings], loose: Iterable[int]) -> list[tuple[int, int]]:
@@ -291,18 +324,22 @@ def _lines(
     message: Readings, transaction_id: int | None, evses: Mapping[Place, int], of_readings: list[list[Stored]]
 ) -> Iterator[str]:
     """Yield the rows of one message for COPY, in the order that the charger sent."""
-    call = message.call
+    call, event = message.call, message.event
     evse_id = None if transaction_id is None else evses.get((call.charger, transaction_id))
     linked = r"\N" if evse_id is None else transaction_id
     if message.evse_id is not None:
         evse_id = message.evse_id
     reported = r"\N" if message.transaction_id is None else message.transaction_id
     start = f"{call.charger}\t{linked}\t{reported}\t{evse_id or 0}"
-    received_at, message_hash = call.received_at.isoformat(), _hash(call)
+    received_at, end = call.received_at.isoformat(), NO_EVENT
+    message_hash = _hash(call) if event is None else event.digest
+    if event is not None:
+        end = f"{event.seq_no}\t{bulk_sql.escaped(event.trigger_reason)}\t{bulk_sql.escaped(event.members)}"
     for reading, moment, of_one in zip(message.values, message.times, of_readings, strict=True):
-        row = f"{start}\t{moment.isoformat()}\t{bulk_sql.escaped(_raw(reading))}\t{received_at}"
+        row = f"{start}\t{moment.isoformat()}\t{bulk_sql.escaped(as_stored(reading.raw_time))}\t{received_at}"
         for text in samples.rows(of_one):
-            yield f"{row}\t{bulk_sql.escaped(text)}\t{message_hash}"
+            yield f"{row}\t{bulk_sql.escaped(text)}\t{message_hash}\t{end}"
+            end = NO_EVENT  # an event is in one row
 
 
 def _newest(message: Readings) -> dict[str, int | None]:

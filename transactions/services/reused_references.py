@@ -6,27 +6,13 @@ See decision 0033.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from core.db import bulk_sql
-from core.ocpp.calls import Call
 from transactions import sql
+from transactions.services.event_content import ENDED, STARTED, Event
 
-STARTED, ENDED = "Started", "Ended"
 MEMBER = "transactionInfo.transactionId"
-
-
-class AnEvent(Protocol):
-    """The members of a `transaction_events.Event` that are compared."""
-
-    call: Call
-    reference: str
-    seq_no: int
-    event_type: str
-    time: datetime
-    has_clock_skew: bool
-    evse_id: int | None
-    id_token: str | None
 
 
 class Session(NamedTuple):
@@ -56,7 +42,7 @@ class Session(NamedTuple):
     number_of_end: int | None
 
 
-def choose(events: Mapping[int, AnEvent], digests: Mapping[int, int]) -> dict[int, int]:
+def choose(events: Mapping[int, Event], digests: Mapping[int, int]) -> dict[int, int]:
     """Return {n: recurrence of the session to which it belongs} for `events` {n: event}; that of a new one is unused.
 
     An id that stands for a second session is a finding.
@@ -75,7 +61,7 @@ def choose(events: Mapping[int, AnEvent], digests: Mapping[int, int]) -> dict[in
     return {n: _chosen(event, found[n]) for n, event in events.items()}
 
 
-def _chosen(event: AnEvent, near: list[Session]) -> int:
+def _chosen(event: Event, near: list[Session]) -> int:
     """Return the recurrence of the session of `event`; `near` is the one that had begun at its time, and the next."""
     first = near[0]
     if not _follows(event, first):
@@ -88,7 +74,7 @@ def _chosen(event: AnEvent, near: list[Session]) -> int:
     return near[1].recurrence
 
 
-def _is_doubtful(event: AnEvent, session: Session) -> bool:
+def _is_doubtful(event: Event, session: Session) -> bool:
     """Whether `event` may not belong to `session` although it is taken for one of its events."""
     if session.is_stored:
         return False
@@ -101,11 +87,11 @@ def _is_doubtful(event: AnEvent, session: Session) -> bool:
     return event.event_type == ENDED or _is_after_end(event, session)
 
 
-def _is_elsewhere(event: AnEvent, session: Session) -> bool:
+def _is_elsewhere(event: Event, session: Session) -> bool:
     return bool(event.evse_id and session.evse_id) and event.evse_id != session.evse_id
 
 
-def _follows(event: AnEvent, former: Session) -> bool:
+def _follows(event: Event, former: Session) -> bool:
     """Whether `event` belongs to a later session than `former`, see the table of decision 0033."""
     is_start = event.event_type == STARTED
     if is_start and not former.is_stored and _is_elsewhere(event, former):
@@ -119,13 +105,13 @@ def _follows(event: AnEvent, former: Session) -> bool:
     return is_start or _is_counted_again(event, former)
 
 
-def _is_after_end(event: AnEvent, ended: Session) -> bool:
+def _is_after_end(event: Event, ended: Session) -> bool:
     """Whether `event` is later than the end; a wrong clock does not tell."""
     end = ended.stop_received_at if ended.has_clock_skew else ended.stop_time
     return end is not None and not event.has_clock_skew and event.time > end
 
 
-def _is_counted_again(event: AnEvent, ended: Session) -> bool:
+def _is_counted_again(event: Event, ended: Session) -> bool:
     """Whether an event after the end has a number of the time before it, or any after a boot, though it counts."""
     end = ended.number_of_end or 0
     if ended.has_booted:
@@ -133,7 +119,7 @@ def _is_counted_again(event: AnEvent, ended: Session) -> bool:
     return bool(0 <= event.seq_no < end and ended.is_taken)
 
 
-def _follows_open(event: AnEvent, former: Session) -> bool:
+def _follows_open(event: Event, former: Session) -> bool:
     """A session has one start. A second one is another session, unless it may be the first one, sent again."""
     if event.event_type != STARTED or not former.has_start or former.is_stored:
         return False
@@ -141,11 +127,11 @@ def _follows_open(event: AnEvent, former: Session) -> bool:
     return bool(is_later) and (former.events > 1 or _is_of_another(event, former))
 
 
-def _is_after(event: AnEvent, former: Session) -> bool:
+def _is_after(event: Event, former: Session) -> bool:
     return former.latest is not None and event.time > former.latest
 
 
-def _is_of_another(event: AnEvent, former: Session) -> bool:
+def _is_of_another(event: Event, former: Session) -> bool:
     if not event.id_token or not former.id_tag:
         return False
     return event.id_token.casefold() != former.id_tag.casefold()

@@ -1,98 +1,34 @@
 """Store TransactionEvents (OCPP 2.0.1 E), in any order and with repetitions, and the transactions that they make."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
-from zlib import crc32
 
-import orjson
 from django.db.models.functions import Upper
 
 from chargers.services import events as live
 from core.db import bulk_sql
-from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
-from transactions.services import costs, energy, key_codes, readings, reservations, reused_references
-from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
-from transactions.services.readings import MeterReading, Readings
+from transactions.services import costs, energy, key_codes, plain_events, readings, reservations, reused_references
+from transactions.services.event_content import ENDED, STARTED, UNNUMBERED, UPDATED, Event, digest, others
+from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, may_stop
+from transactions.services.readings import Readings
 
-STARTED, UPDATED, ENDED = "Started", "Updated", "Ended"
-STOPS = ("StopAuthorized", "Deauthorized")  # trigger reasons
 BEGIN, END = "Transaction.Begin", "Transaction.End"  # contexts of samples
-UNNUMBERED = -1  # in place of a number that was not sent
-# The members by which an event differs from another one with its number. An event that is sent again may now be
-# `offline`. A token may be secret, and a digest of 32 bits would tell a short one.
-IDENTIFYING = "eventType", "timestamp", "triggerReason", "transactionInfo", "evse", "meterValue"
-
 
 Meters = tuple[int | None, int | None]  # registers in Wh at the start and at the end of a transaction
 NO_METERS: Meters = (None, None)
 
 
-@dataclass(slots=True)
-class Event:
-    """One event of the transaction that the charger calls `reference`.
-
-    `time` is the charger's or, if that cannot be read, of receipt; `raw_time` is its text as sent. `id_token` is None
-    where no token was presented. `details` are the other members that were sent, as JSON.
-    """
-
-    call: Call
-    reference: str
-    seq_no: int
-    event_type: str
-    time: datetime
-    raw_time: str
-    has_clock_skew: bool
-    trigger_reason: str = ""
-    is_offline: bool = False
-    charging_state: str = ""
-    stopped_reason: str = ""
-    evse_id: int | None = None
-    connector_id: int | None = None
-    id_token: str | None = None
-    id_token_type: str = ""
-    reservation_id: int | None = None
-    remote_start_id: int | None = None
-    details: str = ""
-    values: list[MeterReading] = field(default_factory=list)
-
-    @property
-    def presented(self) -> Presented | None:
-        return None if self.id_token is None else Presented(self.call, self.id_token, self.id_token_type)
-
-    @property
-    def stops(self) -> bool:
-        """Whether its token ends the transaction."""
-        return self.event_type == ENDED or self.trigger_reason in STOPS
-
-
-# The columns of an event that most events do not have, and the attributes of `Event` for them.
-OTHERS = {
-    "clock_skew": "has_clock_skew",
-    "offline": "is_offline",
-    "charging_state": "charging_state",
-    "stopped_reason": "stopped_reason",
-    "evse_id": "evse_id",
-    "connector_id": "connector_id",
-    "id_token": "id_token",
-    "id_token_type": "id_token_type",
-    "reservation_id": "reservation_id",
-    "remote_start_id": "remote_start_id",
-    "details": "details",
-}
-NO_OTHERS = (False, False, "", "", None, None, None, "", None, None, "")  # their values in an event without them
-_others = attrgetter(*OTHERS.values())
-
-
 class Found(NamedTuple):
     """The transaction of an event as it was before it.
 
-    `is_next` says that the event before it is stored, and that it fills no gap. `has_tariffs` says that there are
-    tariffs, so the transaction may have a cost. `has_rival` says that a former one with its reference is open.
+    `is_next` says that the number of the event fills no gap and adds none, see sql.FIND_TRANSACTIONS. `has_tariffs`
+    says that there are tariffs, so the transaction may have a cost. `has_rival` says that a former one with its
+    reference is open.
     """
 
     transaction_id: int
@@ -161,18 +97,42 @@ def store(events: list[Event]) -> list[Outcome]:
     """
     messages = [Readings(e.call, e.evse_id, e.values, None, "meterValue", e.event_type == ENDED) for e in events]
     meters = [_meters(event, message) for event, message in zip(events, messages, strict=True)]
+    plain = [
+        n for n, event in enumerate(events) if meters[n] == NO_METERS and plain_events.may_be(event, messages[n])
+    ]
+    counted = plain_events.store(events, messages, plain)
+    rest = [n for n in range(len(events)) if n not in counted]
+    for event in events:
+        event.call.rows = 1
+    stored = _store_others(
+        [events[n] for n in rest],
+        [messages[n] for n in rest],
+        [meters[n] for n in rest],
+        [messages[n] for n in counted],
+    )
+    outcomes = dict(zip(rest, stored, strict=True))
+    outcomes |= {
+        n: Outcome(messages[n].transaction_id or 0, None, True, has_tariffs) for n, has_tariffs in counted.items()
+    }
+    return [outcomes[n] for n in range(len(events))]
+
+
+def _store_others(
+    events: Sequence[Event], messages: Sequence[Readings], meters: Sequence[Meters], counted: list[Readings]
+) -> list[Outcome]:
+    """Store `events` in rows of their own, their readings, and those of plain events, which are `counted`."""
     begun, found, verdicts, rows = _find(events, meters)
     new: set[int] = {row[0] for row in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
     verdicts = _as_given(verdicts, rows, new)
     folded = {row["transaction"]: _folded(events[n], row) for n, row in enumerate(rows) if n in begun and begun[n]}
-    changed: dict[int, bool] = {
-        known.transaction_id: n in begun or _may_change(event)
+    changed = {
+        known.transaction_id
         for n, (event, known) in enumerate(zip(events, found, strict=True))
         if known.transaction_id in new - folded.keys() and (n in begun or _changes(event, known, meters[n]))
     }
     folded |= _fold(changed)
     _apply(events, found, folded, begun)
-    evidence = _store_readings(events, messages, found, new)
+    evidence = _store_readings(messages, found, new, counted)
     _record_ends(events, found, folded, evidence)
     return [
         Outcome(known.transaction_id, verdict, known.transaction_id in new, known.has_tariffs)
@@ -181,7 +141,7 @@ def store(events: list[Event]) -> list[Outcome]:
 
 
 def _find(
-    events: list[Event], meters: list[Meters]
+    events: Sequence[Event], meters: Sequence[Meters]
 ) -> tuple[dict[int, bool], list[Found], list[Verdict | None], list[dict[str, Any]]]:
     """Find the transactions of `events`, and begin those of first events.
 
@@ -207,17 +167,16 @@ def _find(
         begun = dict.fromkeys(begun, False)
 
 
-def _found(events: list[Event]) -> list[Found]:
+def _found(events: Sequence[Event]) -> list[Found]:
     """Return the transaction of each event, `UNKNOWN` with its recurrence for a first event."""
     rows: list[dict[str, Any]] = [
         {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
-        | ({"changes": True} if _may_change(event) else {})
         for n, event in enumerate(events)
     ]
     found = _find_known(rows)
     doubtful = {n: event for n, event in enumerate(events) if n in found and _is_doubtful(event, found[n])}
     if doubtful:
-        chosen = reused_references.choose(doubtful, {n: _digest(event) for n, event in doubtful.items()})
+        chosen = reused_references.choose(doubtful, {n: digest(event) for n, event in doubtful.items()})
         again = [rows[n] | {"recurrence": number} for n, number in chosen.items() if number != found[n].recurrence]
         others = _find_known(again) if again else {}
         found |= {row["n"]: others.get(row["n"], UNKNOWN._replace(recurrence=row["recurrence"])) for row in again}
@@ -242,17 +201,12 @@ def _is_doubtful(event: Event, newest: Found) -> bool:
     return is_earlier or (newest.stop_time is not None and newest.has_ended and event.time > newest.stop_time)
 
 
-def _may_change(event: Event) -> bool:
-    """Whether an event may change columns of its transaction other than by its readings; most do not."""
-    return event.event_type != UPDATED or event.id_token is not None or event.charging_state != ""
-
-
 def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) -> dict[str, Any]:
     """Return the row of sql.INSERT_TRANSACTION_EVENTS, without the members that have no value."""
     row = {
         "transaction": known.transaction_id,
         "seq_no": event.seq_no,
-        "digest": _digest(event),
+        "digest": digest(event),
         "event_type": event.event_type,
         "trigger_reason": event.trigger_reason,
         "timestamp": event.time,
@@ -261,21 +215,14 @@ def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) ->
     }
     if known.recurrence:
         row["recurrence"] = known.recurrence
-    others = _others(event)
-    if others != NO_OTHERS:  # an event that only brings readings has none
-        each = zip(OTHERS, others, NO_OTHERS, strict=True)
-        row |= {name: value for name, value, default in each if value != default}
+    row |= others(event)
+    if event.event_type == UPDATED:
+        row["is_update"] = True
     if verdict:
         row["id_token_status"] = verdict.status
     if meters != NO_METERS:
         row |= {"meter_start": meters[0], "meter_stop": meters[1]}
     return row
-
-
-def _digest(event: Event) -> int:
-    """Return the digest by which a repetition differs from an event of a charger that does not count."""
-    sent = [event.call.payload.get(member) for member in IDENTIFYING]
-    return crc32(orjson.dumps(sent, default=str)) - 2**31
 
 
 def _meters(event: Event, message: Readings) -> Meters:
@@ -309,10 +256,8 @@ def _changes(event: Event, known: Found, meters: Meters) -> bool:
     )
 
 
-def _fold(changed: dict[int, bool]) -> dict[int, Folded]:
-    """Compute the columns of transactions, {primary key: whether it is locked}, from their events."""
-    if unlocked := sorted(key for key, is_locked in changed.items() if not is_locked):
-        bulk_sql.query(sql.LOCK_TRANSACTIONS, [bulk_sql.array(unlocked)])
+def _fold(changed: set[int]) -> dict[int, Folded]:
+    """Compute the columns of transactions (primary keys), which are locked, from their events."""
     if not changed:
         return {}
     return {row[0]: Folded._make(row) for row in bulk_sql.query(sql.FOLD_EVENTS, [bulk_sql.array(sorted(changed))])}
@@ -342,7 +287,7 @@ def _folded(event: Event, row: dict[str, Any]) -> Folded:
     )
 
 
-def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, bool]) -> None:
+def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, bool]) -> None:
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
     former = {known.transaction_id: known.evse_id for known in found}
     placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]
@@ -369,12 +314,14 @@ def _start_fields(transaction: Folded) -> dict[str, Any]:
 
 
 def _store_readings(
-    events: list[Event], messages: list[Readings], found: list[Found], new: set[int]
+    messages: Sequence[Readings], found: list[Found], new: set[int], counted: list[Readings]
 ) -> dict[int, readings.Evidence]:
-    """Store the readings of events of the transactions `new`. Return what `readings.store` returns."""
-    unstored = []
-    for event, message, known in zip(events, messages, found, strict=True):
-        event.call.rows = 1
+    """Store the readings of events of the transactions `new`, and those that are `counted`.
+
+    Return what `readings.store` returns.
+    """
+    unstored = counted[:]
+    for message, known in zip(messages, found, strict=True):
         if known.transaction_id in new and message.values:
             message.transaction_id, message.evse_id, message.is_new = known.transaction_id, None, True
             unstored.append(message)
@@ -382,7 +329,7 @@ def _store_readings(
 
 
 def _record_ends(
-    events: list[Event], found: list[Found], folded: dict[int, Folded], known: dict[int, readings.Evidence]
+    events: Sequence[Event], found: list[Found], folded: dict[int, Folded], known: dict[int, readings.Evidence]
 ) -> None:
     """Record the ends of transactions that have ended now, with the best evidence of their energy."""
     ended = [
@@ -409,7 +356,7 @@ def _record_ends(
 # --- verdicts on tokens ------------------------------------------------------------------------
 
 
-def _verdicts(events: list[Event], found: list[Found]) -> list[Verdict | None]:
+def _verdicts(events: Sequence[Event], found: list[Found]) -> list[Verdict | None]:
     """Return the verdict on the token of each event (E01.FR.11), None without one."""
     presented = [event.presented for event in events if event.presented]
     if not presented:

@@ -103,35 +103,36 @@ _ADVANCED = f"""is_id_used = t.is_id_used OR s.unnamed IS NULL,
     read_until = greatest(t.read_until, s.at)"""
 _READ = """unnamed boolean, since timestamptz, at timestamptz, of_stop boolean, first bigint, register bigint,
     newest bigint, power int, soc smallint"""
-_COUNTED = """t.id, t.evse_id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
-    t.energy_source"""
-
 ADVANCE = f"""
 UPDATE transactions_transaction t SET {_ADVANCED}
 FROM json_to_recordset(%s) AS s(charger bigint, transaction int, {_READ})
 WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
-RETURNING t.charger_id, {_COUNTED}
+RETURNING t.charger_id, t.id, t.evse_id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
+    t.energy_wh, t.energy_source
 """
 
-# The same for plain events, each of which must be the next one of an open transaction without a gap, and say nothing
-# new about it. The newest one with the reference is looked up first, so that an id that was used again is left to
-# FIND_TRANSACTIONS. If another process has stored the number meanwhile, the transaction is not returned.
-ADVANCE_BY_EVENTS = f"""
-WITH s AS MATERIALIZED (
-    SELECT s.*, t.id FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no bigint,
-        evse_id int, connector_id int, charging_state text, {_READ}), LATERAL (
+# Events that must each be the next one of an open transaction without a gap, on its EVSE. The newest transaction with
+# the reference is looked up first, so that an id that was used again is left to FIND_TRANSACTIONS. If another process
+# has stored the number meanwhile, the condition does not hold any more.
+_NUMBERED = "n int, charger bigint, reference text, seq_no bigint, evse_id int, connector_id int, charging_state text"
+_NEWEST = """LATERAL (
         SELECT t.id FROM transactions_transaction t
         WHERE t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
         ORDER BY t.recurrence DESC LIMIT 1
-    ) t
+    ) t"""
+_IS_NEXT = """t.id = s.id AND t.numbered_until = s.seq_no - 1
+    AND num_nonnulls(t.missing_since, t.stop_received_at, t.closed_at) < 1 AND t.recurrence < 1
+    AND coalesce(t.evse_id = s.evse_id, s.evse_id IS NULL)
+    AND coalesce(t.connector_id = s.connector_id, s.connector_id IS NULL)"""
+
+# The same as ADVANCE for plain events, which say nothing new about their transaction.
+ADVANCE_BY_EVENTS = f"""
+WITH s AS MATERIALIZED (
+    SELECT s.*, t.id FROM json_to_recordset(%s) AS s({_NUMBERED}, {_READ}), {_NEWEST}
 )
 UPDATE transactions_transaction t SET numbered_until = s.seq_no, {_ADVANCED}
-FROM s WHERE t.id = s.id AND t.numbered_until = s.seq_no - 1
-    AND num_nonnulls(t.missing_since, t.stop_received_at) < 1 AND t.recurrence < 1
-    AND coalesce(t.evse_id = s.evse_id, s.evse_id IS NULL)
-    AND coalesce(t.connector_id = s.connector_id, s.connector_id IS NULL)
-    AND coalesce(t.charging_state = s.charging_state, true)
-RETURNING s.n, EXISTS (SELECT FROM transactions_tariff), {_COUNTED}
+FROM s WHERE {_IS_NEXT} AND coalesce(t.charging_state = s.charging_state, true)
+RETURNING s.n, EXISTS (SELECT FROM transactions_tariff), t.id, t.evse_id, t.connector_id, t.energy_wh, t.energy_source
 """
 
 # Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
@@ -438,22 +439,25 @@ FROM places s JOIN transactions_transaction t ON {_OF_REFERENCE} AND t.recurrenc
 ORDER BY s.n, t.recurrence
 """
 
-# The transaction of a charger's first event, with the columns that this event alone computes, see FOLD_EVENTS.
-# Another process may have inserted it meanwhile. Rows omit members without a value.
+# The transaction of a charger's first event, with the columns that this event alone computes, see FOLD_EVENTS. A
+# start may count its reading as well, see ADVANCE. Another process may have inserted it meanwhile. Rows omit members
+# without a value.
 BEGIN_TRANSACTION = """
 INSERT INTO transactions_transaction AS t (charger_id, own_reference, evse_id, connector_id, id_tag, id_token_type,
     id_tag_status, charging_state, reservation_id, remote_start_id, meter_start, start_time, raw_start_time,
-    start_received_at, clock_skew, recurrence, numbered_until, raw_stop_time, stop_reason, stop_id_tag)
+    start_received_at, clock_skew, recurrence, numbered_until, meter_first, meter_latest, meter_newest, power_latest,
+    soc_latest, read_until, raw_stop_time, stop_reason, stop_id_tag)
 SELECT s.charger, s.reference, s.evse_id, s.connector_id, coalesce(s.id_token, ''), coalesce(s.id_token_type, ''),
     coalesce(s.id_token_status, ''), coalesce(s.charging_state, ''), s.reservation_id, s.remote_start_id,
     s.meter_start, s.timestamp, s.raw_timestamp, s.received_at, coalesce(s.clock_skew, false),
-    coalesce(s.recurrence, 0), CASE WHEN s.event_type = 'Started' AND s.seq_no >= 0 THEN s.seq_no END, '', '', ''
+    coalesce(s.recurrence, 0), CASE WHEN s.event_type = 'Started' AND s.seq_no >= 0 THEN s.seq_no END,
+    s.register, s.register, s.register, s.power, s.soc, s.at, '', '', ''
 FROM json_to_recordset(%s) AS s(charger bigint, reference text, evse_id int, connector_id int, id_token text,
     id_token_type text, id_token_status text, charging_state text, reservation_id bigint, remote_start_id bigint,
     meter_start bigint, timestamp timestamptz, raw_timestamp text, received_at timestamptz, clock_skew boolean,
-    recurrence int, event_type text, seq_no bigint)
+    recurrence int, event_type text, seq_no bigint, register bigint, power int, soc smallint, at timestamptz)
 ON CONFLICT (charger_id, own_reference, recurrence) WHERE own_reference <> '' DO NOTHING
-RETURNING t.charger_id, t.own_reference, t.id, EXISTS (SELECT FROM transactions_tariff)
+RETURNING t.charger_id, t.own_reference, t.id, EXISTS (SELECT FROM transactions_tariff), t.energy_wh, t.energy_source
 """
 
 # Inserts the events that are not stored, and returns those. One that `is_update` may be a plain event that is stored
@@ -497,6 +501,10 @@ _ENDS = "e.event_type = 'Ended'"
 # A token that ends a transaction begins it only if no other token is known.
 _STOPS = f"({_ENDS} OR e.trigger_reason IN ('StopAuthorized', 'Deauthorized'))"
 _BY_TOKEN = f"{_STOPS}, {_BY_NUMBER}"
+
+_FOLDED = """t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_token_type, t.id_tag_status,
+        t.start_time, t.meter_start, t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time,
+        t.meter_stop, t.stop_reason, t.energy_wh, t.energy_source, t.clock_skew"""
 
 # Computes the columns of transactions from all their events, so the order in which these arrive does not matter.
 # Plain events change none of them. The charging profiles of a transaction are deleted with its end. An end that was
@@ -551,14 +559,33 @@ WITH f AS MATERIALIZED (
         numbered_until = nullif(f.until, f.before),
         missing_since = CASE WHEN f.highest > f.until THEN coalesce(t.missing_since, now()) END
     FROM numbered f WHERE t.id = f.id
-    RETURNING t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_token_type, t.id_tag_status,
-        t.start_time, t.meter_start, t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time,
-        t.meter_stop, t.stop_reason, t.energy_wh, t.energy_source, t.clock_skew
+    RETURNING {_FOLDED}
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING folded
     WHERE p.transaction_id = folded.id AND num_nonnulls(folded.stop_received_at) = 1
 )
 SELECT * FROM folded
+"""
+
+# The same for the end of transactions all of whose other events are stored, with the count of its readings. A token
+# that ends a transaction without one begins it, so it is left to FOLD_EVENTS.
+END_BY_EVENTS = f"""
+WITH s AS MATERIALIZED (
+    SELECT s.*, t.id FROM json_to_recordset(%s) AS s({_NUMBERED}, {_READ}, timestamp timestamptz, raw_timestamp text,
+        received_at timestamptz, meter_stop bigint, stopped_reason text, id_token text, id_token_type text), {_NEWEST}
+), ended AS (
+    UPDATE transactions_transaction t SET numbered_until = s.seq_no, {_ADVANCED},
+        charging_state = coalesce(s.charging_state, t.charging_state), meter_stop = s.meter_stop,
+        stop_time = s.timestamp, raw_stop_time = s.raw_timestamp, stop_received_at = s.received_at,
+        stop_reason = coalesce(s.stopped_reason, 'Local'), stop_id_tag = coalesce(s.id_token, t.stop_id_tag),
+        stop_id_token_type = CASE WHEN s.id_token IS NULL THEN t.stop_id_token_type ELSE s.id_token_type END,
+        clock_skew = t.clock_skew OR s.timestamp < t.start_time, superseded_by_id = NULL
+    FROM s WHERE {_IS_NEXT} AND (s.id_token IS NULL OR t.id_tag <> '')
+    RETURNING s.n, EXISTS (SELECT FROM transactions_tariff), {_FOLDED}
+), profiles AS (
+    DELETE FROM chargers_installedprofile p USING ended WHERE p.transaction_id = ended.id
+)
+SELECT * FROM ended
 """
 
 # --- day_totals --------------------------------------------------------------------------------

@@ -64,8 +64,8 @@ class Readings:
 
     `evse_id` is None if only the transaction tells the EVSE; `transaction_id` is None if none is named. Readings
     `is_of_stop` were received with the stop, which is stored once; those that are `is_new` are known not to be stored
-    yet. Those of the plain event `event` are counted already. `member` is the path of the readings in the message,
-    for findings.
+    yet. Those that are `is_counted` were counted towards their transaction with their event, which is `event` if it
+    is a plain one. `member` is the path of the readings in the message, for findings.
     """
 
     call: Call
@@ -75,6 +75,7 @@ class Readings:
     member: str
     is_of_stop: bool = False
     is_new: bool = False
+    is_counted: bool = False
     event: EventMark | None = None
     times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
@@ -90,6 +91,10 @@ class Readings:
             self.call.find(f"{self.member}.timestamp", "clock", text)
         self.is_timed = self.is_timed and moment is not None
         return moment or received_at
+
+    def count(self, transaction_id: int, evse_id: int | None) -> None:
+        """Note that the readings were counted towards a transaction on an EVSE, and are not stored."""
+        self.transaction_id, self.evse_id, self.is_new, self.is_counted = transaction_id, evse_id or 0, True, True
 
     @property
     def names_transaction(self) -> bool:
@@ -113,8 +118,8 @@ def register_at(message: Readings, context: str) -> int | None:
 
 def registers(message: Readings) -> tuple[int | None, int | None]:
     """Return the first and the last energy register in Wh in `message`, None without one."""
-    read = _newest(message)
-    return read.get("first", read["register"]), read.get("newest", read["register"])
+    found = _newest(message)
+    return found.get("first", found["register"]), found.get("newest", found["register"])
 
 
 def store(messages: list[Readings]) -> dict[int, Evidence]:
@@ -124,9 +129,9 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     that are stored already are skipped (decision 0026).
     """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
-    uncounted = [n for n, m in enumerate(messages) if m.event is None]
+    uncounted = [n for n, m in enumerate(messages) if not m.is_counted]
     places, energy = _advance([messages[n] for n in uncounted], [belongs[n] for n in uncounted], {}, {})
-    places |= {(m.call.charger, m.transaction_id or 0): m.evse_id or 0 for m in messages if m.event is not None}
+    places |= {(m.call.charger, m.transaction_id or 0): m.evse_id or 0 for m in messages if m.is_counted}
     # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
     doubtful = [
         n for n, m in enumerate(messages) if m.values and not m.is_new and (m.call.charger, belongs[n]) not in places
@@ -227,7 +232,8 @@ def _advance(
         charger, transaction, evse_id, connector_id, is_ongoing, wh, source = row
         places[charger, transaction], energy[transaction] = evse_id or 0, (wh, source)
         if is_ongoing:
-            _record_event(newest[charger, transaction], connector_id, energy[transaction])
+            place = charger, transaction, connector_id
+            record_event(*place, newest[charger, transaction], energy[transaction])
     return places, energy
 
 
@@ -238,15 +244,21 @@ def count_by_events(messages: Sequence[Readings], rows: Sequence[dict[str, Any]]
     """
     by_index = {row["n"]: row for row in rows}
     for n, row in by_index.items():
-        row |= {"at": max(messages[n].times), **_newest(messages[n])}
+        row |= read(messages[n])
     counted: dict[int, bool] = {}
-    for n, has_tariffs, transaction, evse_id, connector_id, is_ongoing, *evidence in bulk_sql.execute(
+    for n, has_tariffs, transaction, evse_id, connector_id, *evidence in bulk_sql.execute(
         sql.ADVANCE_BY_EVENTS, rows
     ):
-        messages[n].transaction_id, messages[n].evse_id, counted[n] = transaction, evse_id or 0, has_tariffs
-        if is_ongoing:
-            _record_event(by_index[n] | {"transaction": transaction}, connector_id, (evidence[0], evidence[1]))
+        counted[n] = has_tariffs
+        messages[n].count(transaction, evse_id)
+        place = messages[n].call.charger, transaction, connector_id
+        record_event(*place, by_index[n], (evidence[0], evidence[1]))
     return counted
+
+
+def read(message: Readings) -> dict[str, Any]:
+    """Return the members of a row of sql.ADVANCE that are read in `message`."""
+    return {"at": max(message.times), **_newest(message)} if message.values else {}
 
 
 def _running(messages: Sequence[Readings], loose: Iterable[int]) -> list[tuple[int, int]]:
@@ -261,8 +273,7 @@ def _running(messages: Sequence[Readings], loose: Iterable[int]) -> list[tuple[i
 
 def _merge(newest: dict[Place, dict[str, Any]], message: Readings, transaction_id: int, is_new: bool) -> None:
     call, key = message.call, (message.call.charger, transaction_id)
-    row: dict[str, Any] = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)}
-    row |= _newest(message)
+    row: dict[str, Any] = {"charger": call.charger, "transaction": transaction_id, **read(message)}
     if not (is_new or message.is_new or message.is_of_stop):
         # A repeated message without a time of its own would look newer than all before.
         row["since"] = min(message.times) if message.is_timed else "-infinity"
@@ -308,13 +319,16 @@ def take_in(spans: list[Span]) -> dict[int, Evidence]:
     return {transaction: (wh, source) for _, transaction, _, _, _, wh, source in taken}
 
 
-def _record_event(read: Mapping[str, Any], connector_id: int | None, evidence: Evidence) -> None:
+def record_event(
+    charger: int, transaction: int, connector_id: int | None, read: Mapping[str, Any], evidence: Evidence
+) -> None:
+    """Record that readings of an open transaction have arrived, see `read`."""
     fields = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
     fields |= {"power_w": read["power"], "soc_percent": read["soc"]}
     events.record_event(
         "transaction.updated",
-        read["charger"],
-        transaction_id=read["transaction"],
+        charger,
+        transaction_id=transaction,
         connector_id=connector_id,
         **fields,
     )
@@ -364,10 +378,10 @@ def _newest(message: Readings) -> dict[str, int | None]:
         if total is not None:
             first, register, newest = total if first is None else first, max(total, register or 0), total
         power = _power(powers, power)
-    read = {"register": register, "power": power, "soc": soc}
+    found = {"register": register, "power": power, "soc": soc}
     if first != register or newest != register:
-        read |= {"first": first, "newest": newest}
-    return read
+        found |= {"first": first, "newest": newest}
+    return found
 
 
 def _note(

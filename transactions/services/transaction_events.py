@@ -51,6 +51,14 @@ UNKNOWN = Found(
 )  # the transaction of a first event
 
 
+class Begun(NamedTuple):
+    """A transaction that has begun: whether it has all its columns, what it has read, and its energy."""
+
+    has_columns: bool
+    read: dict[str, Any]
+    evidence: readings.Evidence
+
+
 class Folded(NamedTuple):
     """The columns of a transaction as computed from its events."""
 
@@ -121,10 +129,12 @@ def _store_others(
     events: Sequence[Event], messages: Sequence[Readings], meters: Sequence[Meters], counted: list[Readings]
 ) -> list[Outcome]:
     """Store `events` in rows of their own, their readings, and those of plain events, which are `counted`."""
-    begun, found, verdicts, rows = _find(events, meters)
+    ended, ends = _end(events, messages, meters)
+    begun, found, verdicts, rows = _find(events, messages, meters, ended)
     new: set[int] = {row[0] for row in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
     verdicts = _as_given(verdicts, rows, new)
-    folded = {row["transaction"]: _folded(events[n], row) for n, row in enumerate(rows) if n in begun and begun[n]}
+    starts = {rows[n]["transaction"]: _folded(events[n], rows[n]) for n, one in begun.items() if one.has_columns}
+    folded = ends | starts
     changed = {
         known.transaction_id
         for n, (event, known) in enumerate(zip(events, found, strict=True))
@@ -140,40 +150,80 @@ def _store_others(
     ]
 
 
-def _find(
-    events: Sequence[Event], meters: Sequence[Meters]
-) -> tuple[dict[int, bool], list[Found], list[Verdict | None], list[dict[str, Any]]]:
-    """Find the transactions of `events`, and begin those of first events.
+def _end(
+    events: Sequence[Event], messages: Sequence[Readings], meters: Sequence[Meters]
+) -> tuple[dict[int, Found], dict[int, Folded]]:
+    """End the transactions of which each Ended is the next event, and count its readings, without a fold.
 
-    Return {index of a first event: whether its transaction has all its columns already}, and for each event its
-    transaction, the verdict on its token, and its row of sql.INSERT_TRANSACTION_EVENTS.
+    Return {index: transaction} of these events, and {primary key: columns} of their transactions.
     """
-    begun: dict[int, bool] = {}
+    rows = [
+        {"n": n, "charger": event.call.charger, "reference": event.reference, "of_stop": True}
+        | {"seq_no": event.seq_no, "timestamp": event.time, "raw_timestamp": event.raw_time}
+        | {"received_at": event.call.received_at, "meter_stop": meters[n][1]}
+        | others(event)
+        | readings.read(messages[n])
+        for n, event in enumerate(events)
+        if event.event_type == ENDED and event.seq_no > 0 and meters[n][0] is None
+        if not event.has_clock_skew and event.reservation_id is None and event.remote_start_id is None
+    ]
+    found: dict[int, Found] = {}
+    ends: dict[int, Folded] = {}
+    for n, has_tariffs, *columns in bulk_sql.execute(sql.END_BY_EVENTS, rows):
+        t = ends[columns[0]] = Folded._make(columns)
+        messages[n].count(t.id, t.evse_id)
+        place = UNKNOWN._replace(transaction_id=t.id, evse_id=t.evse_id, connector_id=t.connector_id)
+        found[n] = place._replace(id_tag=t.id_tag, id_token_type=t.id_token_type, has_tariffs=has_tariffs)
+    return found, ends
+
+
+def _find(
+    events: Sequence[Event], messages: Sequence[Readings], meters: Sequence[Meters], ended: dict[int, Found]
+) -> tuple[dict[int, Begun], list[Found], list[Verdict | None], list[dict[str, Any]]]:
+    """Find the transactions of `events` unless they are `ended` already, and begin those of first events.
+
+    Return {index of a first event: what it has begun}, and for each event its transaction, the verdict on its token,
+    and its row of sql.INSERT_TRANSACTION_EVENTS.
+    """
+    begun: dict[int, Begun] = {}
     while True:
-        found = _found(events)
+        found = _found(events, ended)
         verdicts = _verdicts(events, found)
         rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
         unknown = {(e.call.charger, e.reference): n for n, e in enumerate(events) if not found[n].transaction_id}
-        new = [rows[n] | {"charger": charger, "reference": text} for (charger, text), n in unknown.items()]
+        read = {n: _read_at_start(events[n], messages[n], meters[n]) for n in unknown.values()}
+        new = [rows[n] | {"charger": charger, "reference": text} | read[n] for (charger, text), n in unknown.items()]
         inserted = bulk_sql.execute(sql.BEGIN_TRANSACTION, new)
-        for charger, reference, transaction_id, has_tariffs in inserted:
+        for charger, reference, transaction_id, has_tariffs, *evidence in inserted:
             n = unknown[charger, reference]
             found[n] = found[n]._replace(transaction_id=transaction_id, has_tariffs=has_tariffs)
             rows[n]["transaction"] = transaction_id
-            begun[n] = events[n].event_type == STARTED and not events[n].stops
+            has_columns = events[n].event_type == STARTED and not events[n].stops
+            begun[n] = Begun(has_columns, read[n], (evidence[0], evidence[1]))
+            if read[n]:
+                messages[n].count(transaction_id, events[n].evse_id)
         if all(known.transaction_id for known in found):
             return begun, found, verdicts, rows
         # Another process has begun some of them meanwhile. The verdicts on their tokens depend on that.
-        begun = dict.fromkeys(begun, False)
+        begun = {n: one._replace(has_columns=False) for n, one in begun.items()}
 
 
-def _found(events: Sequence[Event]) -> list[Found]:
+def _read_at_start(event: Event, message: Readings, meters: Meters) -> dict[str, Any]:
+    """Return what a transaction that `event` begins has read, {} if it needs sql.ADVANCE to tell."""
+    if event.event_type != STARTED or meters[0] is None:
+        return {}
+    read = readings.read(message)
+    return read if read["register"] == meters[0] and "first" not in read else {}
+
+
+def _found(events: Sequence[Event], ended: dict[int, Found]) -> list[Found]:
     """Return the transaction of each event, `UNKNOWN` with its recurrence for a first event."""
-    rows: list[dict[str, Any]] = [
-        {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
+    rows: dict[int, dict[str, Any]] = {
+        n: {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
         for n, event in enumerate(events)
-    ]
-    found = _find_known(rows)
+        if n not in ended
+    }
+    found = ended | _find_known(list(rows.values()))
     doubtful = {n: event for n, event in enumerate(events) if n in found and _is_doubtful(event, found[n])}
     if doubtful:
         chosen = reused_references.choose(doubtful, {n: digest(event) for n, event in doubtful.items()})
@@ -303,6 +353,9 @@ def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded
             continue
         if n in begun:
             live.record_event("transaction.started", event.call.charger, **_start_fields(transaction))
+            if read := begun[n].read:
+                place = event.call.charger, transaction.id, event.connector_id
+                readings.record_event(*place, read, begun[n].evidence)
         else:
             live.notify_live("transaction.changed", event.call.charger, transaction_id=known.transaction_id)
 
@@ -323,7 +376,8 @@ def _store_readings(
     unstored = counted[:]
     for message, known in zip(messages, found, strict=True):
         if known.transaction_id in new and message.values:
-            message.transaction_id, message.evse_id, message.is_new = known.transaction_id, None, True
+            if not message.is_counted:
+                message.transaction_id, message.evse_id, message.is_new = known.transaction_id, None, True
             unstored.append(message)
     return readings.store(unstored) if unstored else {}
 

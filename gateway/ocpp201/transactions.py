@@ -24,6 +24,7 @@ STORED = frozenset(
 )
 STORED_INFO = frozenset({"transactionId", "chargingState", "stoppedReason", "remoteStartId"})
 STORED_TOKEN = frozenset({"idToken", "type"})
+NO_UNIT: dict[str, Any] = {}
 MAX_MULTIPLIER = 30  # the absolute value of an exponent that can be meant
 
 
@@ -121,15 +122,14 @@ def _samples(call: Call, values: list[dict[str, Any]]) -> list[MeterSample]:
     for sent in values:
         member, value = sent.get, sent["value"]
         measurand = member("measurand", energy.IMPORT_REGISTER)
-        unit = "Wh" if measurand.startswith("Energy") else ""
-        if measured := member("unitOfMeasure"):
-            unit = measured.get("unit", unit)
-            if multiplier := measured.get("multiplier", 0):
-                if abs(multiplier) > MAX_MULTIPLIER:
-                    call.find("meterValue.sampledValue.unitOfMeasure.multiplier", "out_of_range", multiplier)
-                    unit = f"{unit}*10^{multiplier}"
-                else:
-                    value = _scaled(value, multiplier)
+        measured = member("unitOfMeasure") or NO_UNIT
+        unit = measured["unit"] if "unit" in measured else "Wh" if measurand.startswith("Energy") else ""
+        if multiplier := measured.get("multiplier", 0):
+            if abs(multiplier) > MAX_MULTIPLIER:
+                call.find("meterValue.sampledValue.unitOfMeasure.multiplier", "out_of_range", multiplier)
+                unit = f"{unit}*10^{multiplier}"
+            else:
+                value = _scaled(value, multiplier)
         if type(value) is float and value.is_integer() and abs(value) < 2**53:
             value = int(value)  # a whole number is read faster
         sample = MeterSample(

@@ -172,8 +172,8 @@ def _end(
     for n, has_tariffs, *columns in bulk_sql.execute(sql.END_BY_EVENTS, rows):
         t = ends[columns[0]] = Folded._make(columns)
         messages[n].count(t.id, t.evse_id)
-        place = UNKNOWN._replace(transaction_id=t.id, evse_id=t.evse_id, connector_id=t.connector_id)
-        found[n] = place._replace(id_tag=t.id_tag, id_token_type=t.id_token_type, has_tariffs=has_tariffs)
+        place = t.id, "", t.evse_id, t.connector_id, t.id_tag, t.id_token_type
+        found[n] = Found(*place, False, True, has_tariffs, 0, t.start_time, None, False)
     return found, ends
 
 
@@ -356,7 +356,7 @@ def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded
             if read := begun[n].read:
                 place = event.call.charger, transaction.id, event.connector_id
                 readings.record_event(*place, read, begun[n].evidence)
-        else:
+        elif event.event_type != ENDED or known.has_ended:  # an end is recorded by `_record_ends`
             live.notify_live("transaction.changed", event.call.charger, transaction_id=known.transaction_id)
 
 
@@ -451,25 +451,35 @@ class _Limits:
 
     def __init__(self, known: Known) -> None:
         self.known = known
-        limited = [tag.pk for tag in known.limited()]
-        # Lock the tokens, so that a start with the same token in another process is counted before or after this one.
-        locked = (
-            IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk") if limited else []
-        )
-        self.limits = {tag.pk: tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
         self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch
-        texts = {tag.id_tag.upper() for tag in known.limited()} if self.limits else ()
+        limited = known.limited()
+        self.limits = self._lock([tag.pk for tag in limited]) if limited else {}
+        self.under_way: dict[int, list[Transaction]] = {pk: [] for pk in self.limits}
+        if self.limits:
+            self._read({tag.id_tag.upper() for tag in limited})
+
+    @staticmethod
+    def _lock(keys: list[int]) -> dict[int, int]:
+        """Lock tokens, so that a start with one of them in another process is counted before or after this one.
+
+        Return {primary key: limit}.
+        """
+        locked = IdTag.objects.filter(pk__in=keys).select_for_update(of=("self",)).order_by("pk")
+        return {tag.pk: tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
+
+    def _read(self, texts: set[str]) -> None:
+        """Read the open transactions of the tokens with these `texts`."""
         ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
         open_ones = ongoing.alias(key=Upper("id_tag")).filter(key__in=texts)
-        self.under_way: dict[int, list[Transaction]] = {pk: [] for pk in self.limits}
-        for transaction in open_ones.only("charger", "evse_id", "id_tag", "id_token_type") if texts else ():
-            tag = known.tag(transaction.id_tag, transaction.id_token_type)
+        for transaction in open_ones.only("charger", "evse_id", "id_tag", "id_token_type"):
+            tag = self.known.tag(transaction.id_tag, transaction.id_token_type)
             if tag is not None and tag.pk in self.limits:
                 self.under_way[tag.pk].append(transaction)
 
     def applied(self, event: Event, known: Found, verdict: Verdict) -> Verdict:
         """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
-        assert event.id_token is not None
+        if not self.limits or event.id_token is None:
+            return verdict
         tag = self.known.tag(event.id_token, event.id_token_type)
         if tag is None or tag.pk not in self.limits:
             return verdict

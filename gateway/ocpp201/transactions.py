@@ -15,15 +15,15 @@ from transactions.services.event_content import Event
 from transactions.services.readings import MeterReading
 from transactions.services.samples import SIGNED, MeterSample
 
+# {member: column} of an event, of its transactionInfo, EVSE and token, which most events do not have.
+MEMBERS = {"offline": "offline", "reservationId": "reservation_id"}
+INFO = {"chargingState": "charging_state", "stoppedReason": "stopped_reason", "remoteStartId": "remote_start_id"}
+EVSE = {"id": "evse_id", "connectorId": "connector_id"}
+TOKEN = {"idToken": "id_token", "type": "id_token_type"}
+USUAL = frozenset({"eventType", "meterValue", "timestamp", "triggerReason", "seqNo", "transactionInfo"})
 # Members that are stored in columns or with the readings; the others are stored as `details`.
-STORED = frozenset(
-    {
-        *("eventType", "meterValue", "timestamp", "triggerReason", "seqNo", "offline", "reservationId"),
-        *("transactionInfo", "evse", "idToken"),
-    }
-)
-STORED_INFO = frozenset({"transactionId", "chargingState", "stoppedReason", "remoteStartId"})
-STORED_TOKEN = frozenset({"idToken", "type"})
+STORED = USUAL | MEMBERS.keys() | {"evse", "idToken"}
+STORED_INFO, STORED_TOKEN = INFO.keys() | {"transactionId"}, frozenset(TOKEN)
 NO_UNIT: dict[str, Any] = {}
 MAX_MULTIPLIER = 30  # the absolute value of an exponent that can be meant
 
@@ -50,11 +50,11 @@ def _answer(outcome: transaction_events.Outcome, cost: Decimal | None) -> dict[s
 def event(call: Call) -> Event:
     """Decode a TransactionEvent, and record what is odd about its time."""
     sent, raw = call.payload, call.payload["timestamp"]
-    info, evse, token = sent["transactionInfo"], sent.get("evse", {}), sent.get("idToken")
-    moment = parse(raw)
-    has_skew = is_off(moment, call.received_at)
-    if has_skew:
+    info, moment = sent["transactionInfo"], parse(raw)
+    others = {} if len(info) == 1 and USUAL.issuperset(sent) else _others(sent, info)
+    if is_off(moment, call.received_at):
         call.find("timestamp", "clock", raw)
+        others["clock_skew"] = True
     return Event(
         call,
         reference=info["transactionId"],
@@ -62,20 +62,22 @@ def event(call: Call) -> Event:
         event_type=sent["eventType"],
         time=moment or call.received_at,
         raw_time=raw[:64],
-        has_clock_skew=has_skew,
         trigger_reason=sent["triggerReason"],
-        is_offline=sent.get("offline", False),
-        charging_state=info.get("chargingState", ""),
-        stopped_reason=info.get("stoppedReason", ""),
-        evse_id=evse.get("id"),
-        connector_id=evse.get("connectorId"),
-        id_token=None if token is None else token["idToken"],
-        id_token_type="" if token is None else token["type"],
-        reservation_id=sent.get("reservationId"),
-        remote_start_id=info.get("remoteStartId"),
-        details=_details(sent, info, token or {}),
+        others=others,
         values=_readings(call, sent.get("meterValue", ())),
     )
+
+
+def _others(sent: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """Return {column: value} of the members that most events do not have."""
+    token = sent.get("idToken", {})
+    parts = (sent, MEMBERS), (info, INFO), (sent.get("evse", {}), EVSE), (token, TOKEN)
+    others = {column: part[member] for part, columns in parts for member, column in columns.items() if member in part}
+    if not others.get("offline", True):
+        del others["offline"]
+    if details := _details(sent, info, token):
+        others["details"] = details
+    return others
 
 
 def _details(sent: dict[str, Any], info: dict[str, Any], token: dict[str, Any]) -> str:

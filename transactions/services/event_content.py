@@ -1,8 +1,7 @@
 """The content of a TransactionEvent (OCPP 2.0.1 E)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -24,8 +23,9 @@ IDENTIFYING = "eventType", "timestamp", "triggerReason", "transactionInfo", "evs
 class Event:
     """One event of the transaction that the charger calls `reference`.
 
-    `time` is the charger's or, if that cannot be read, of receipt; `raw_time` is its text as sent. `id_token` is None
-    where no token was presented. `details` are the other members that were sent, as JSON.
+    `time` is the charger's or, if that cannot be read, of receipt; `raw_time` is its text as sent. `others` are the
+    columns of `TransactionEvent` that most events do not have, as far as this one has them. An event that only brings
+    readings has none.
     """
 
     call: Call
@@ -34,19 +34,43 @@ class Event:
     event_type: str
     time: datetime
     raw_time: str
-    has_clock_skew: bool
-    trigger_reason: str = ""
-    is_offline: bool = False
-    charging_state: str = ""
-    stopped_reason: str = ""
-    evse_id: int | None = None
-    connector_id: int | None = None
-    id_token: str | None = None
-    id_token_type: str = ""
-    reservation_id: int | None = None
-    remote_start_id: int | None = None
-    details: str = ""
-    values: list[MeterReading] = field(default_factory=list)
+    trigger_reason: str
+    others: dict[str, Any]
+    values: list[MeterReading]
+
+    @property
+    def has_clock_skew(self) -> bool:
+        return "clock_skew" in self.others
+
+    @property
+    def charging_state(self) -> str:
+        """The state that it reports, "" without one."""
+        return self.others.get("charging_state", "")
+
+    @property
+    def evse_id(self) -> int | None:
+        return self.others.get("evse_id")
+
+    @property
+    def connector_id(self) -> int | None:
+        return self.others.get("connector_id")
+
+    @property
+    def id_token(self) -> str | None:
+        """The token that was presented, None without one."""
+        return self.others.get("id_token")
+
+    @property
+    def id_token_type(self) -> str:
+        return self.others.get("id_token_type", "")
+
+    @property
+    def reservation_id(self) -> int | None:
+        return self.others.get("reservation_id")
+
+    @property
+    def remote_start_id(self) -> int | None:
+        return self.others.get("remote_start_id")
 
     @property
     def presented(self) -> Presented | None:
@@ -57,34 +81,8 @@ class Event:
         """Whether its token ends the transaction."""
         return self.event_type == ENDED or self.trigger_reason in STOPS
 
-
-# The columns of an event that most events do not have, and the attributes of `Event` for them.
-OTHERS = {
-    "clock_skew": "has_clock_skew",
-    "offline": "is_offline",
-    "charging_state": "charging_state",
-    "stopped_reason": "stopped_reason",
-    "evse_id": "evse_id",
-    "connector_id": "connector_id",
-    "id_token": "id_token",
-    "id_token_type": "id_token_type",
-    "reservation_id": "reservation_id",
-    "remote_start_id": "remote_start_id",
-    "details": "details",
-}
-NO_OTHERS = (False, False, "", "", None, None, None, "", None, None, "")  # their values in an event without them
-_others = attrgetter(*OTHERS.values())
-
-
-def others(event: Event) -> dict[str, Any]:
-    """Return {column: value} of OTHERS, as far as `event` has them."""
-    values = _others(event)
-    if values == NO_OTHERS:
-        return {}
-    return {name: value for name, value, none in zip(OTHERS, values, NO_OTHERS, strict=True) if value != none}
-
-
-def digest(event: Event) -> int:
-    """Return the digest by which a repetition differs from an event of a charger that does not count."""
-    sent = [event.call.payload.get(member) for member in IDENTIFYING]
-    return crc32(orjson.dumps(sent, default=str)) - 2**31
+    @property
+    def digest(self) -> int:
+        """The digest by which a repetition differs from an event of a charger that does not count."""
+        sent = [self.call.payload.get(member) for member in IDENTIFYING]
+        return crc32(orjson.dumps(sent, default=str)) - 2**31

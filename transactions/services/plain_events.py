@@ -6,12 +6,11 @@ of the event.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from transactions.services import readings
-from transactions.services.event_content import UPDATED, Event, digest, others
+from transactions.services.event_content import UPDATED, Event
 from transactions.services.readings import EventMark, Readings, as_stored
 
 # The columns of a plain event besides those that each has. The first three must have the values that are known.
@@ -26,10 +25,10 @@ def store(events: Sequence[Event], messages: Sequence[Readings], plain: Sequence
     """
     rows, marks = [], {}
     for n in plain:
-        event, more = events[n], others(events[n])
+        event, more = events[n], events[n].others
         names = {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
         rows.append(names | {name: more[name] for name in KNOWN if name in more} if more else names)
-        marks[n] = _mark(event, messages[n], more)
+        marks[n] = _mark(event, messages[n])
     stored = readings.count_by_events(messages, sorted(rows, key=lambda row: row["charger"]))
     for n in stored:
         messages[n].event = marks[n]
@@ -42,12 +41,13 @@ def may_be(event: Event, message: Readings) -> bool:
         event.event_type == UPDATED
         and event.seq_no > 0
         and bool(message.values and message.values[0].samples)
-        and MEMBERS.issuperset(others(event))
+        and MEMBERS.issuperset(event.others)
     )
 
 
-def _mark(event: Event, message: Readings, more: dict[str, Any]) -> EventMark:
+def _mark(event: Event, message: Readings) -> EventMark:
+    more = event.others
     if event.raw_time != as_stored(message.values[0].raw_time):
         more = more | {"timestamp": event.time, "raw_timestamp": event.raw_time}
     members = orjson.dumps(more).decode() if more else ""
-    return EventMark(event.seq_no, digest(event), event.trigger_reason, members)
+    return EventMark(event.seq_no, event.digest, event.trigger_reason, members)

@@ -13,7 +13,7 @@ from core.db import bulk_sql
 from transactions import sql
 from transactions.models import IdTag, Transaction
 from transactions.services import costs, energy, key_codes, plain_events, readings, reservations, reused_references
-from transactions.services.event_content import ENDED, STARTED, UNNUMBERED, UPDATED, Event, digest, others
+from transactions.services.event_content import ENDED, STARTED, UNNUMBERED, UPDATED, Event
 from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, may_stop
 from transactions.services.readings import Readings
 
@@ -161,7 +161,7 @@ def _end(
         {"n": n, "charger": event.call.charger, "reference": event.reference, "of_stop": True}
         | {"seq_no": event.seq_no, "timestamp": event.time, "raw_timestamp": event.raw_time}
         | {"received_at": event.call.received_at, "meter_stop": meters[n][1]}
-        | others(event)
+        | event.others
         | readings.read(messages[n])
         for n, event in enumerate(events)
         if event.event_type == ENDED and event.seq_no > 0 and meters[n][0] is None
@@ -226,7 +226,7 @@ def _found(events: Sequence[Event], ended: dict[int, Found]) -> list[Found]:
     found = ended | _find_known(list(rows.values()))
     doubtful = {n: event for n, event in enumerate(events) if n in found and _is_doubtful(event, found[n])}
     if doubtful:
-        chosen = reused_references.choose(doubtful, {n: digest(event) for n, event in doubtful.items()})
+        chosen = reused_references.choose(doubtful, {n: event.digest for n, event in doubtful.items()})
         again = [rows[n] | {"recurrence": number} for n, number in chosen.items() if number != found[n].recurrence]
         others = _find_known(again) if again else {}
         found |= {row["n"]: others.get(row["n"], UNKNOWN._replace(recurrence=row["recurrence"])) for row in again}
@@ -256,7 +256,7 @@ def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) ->
     row = {
         "transaction": known.transaction_id,
         "seq_no": event.seq_no,
-        "digest": digest(event),
+        "digest": event.digest,
         "event_type": event.event_type,
         "trigger_reason": event.trigger_reason,
         "timestamp": event.time,
@@ -265,7 +265,7 @@ def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) ->
     }
     if known.recurrence:
         row["recurrence"] = known.recurrence
-    row |= others(event)
+    row |= event.others
     if event.event_type == UPDATED:
         row["is_update"] = True
     if verdict:
@@ -412,7 +412,7 @@ def _record_ends(
 
 def _verdicts(events: Sequence[Event], found: list[Found]) -> list[Verdict | None]:
     """Return the verdict on the token of each event (E01.FR.11), None without one."""
-    presented = [event.presented for event in events if event.presented]
+    presented = [one for event in events if (one := event.presented)]
     if not presented:
         return [None] * len(events)
     owners = {known.id_tag for event, known in zip(events, found, strict=True) if event.stops and known.id_tag}

@@ -64,9 +64,10 @@ MOST_OF_A_BATCH = {
 }
 # The same for a batch of TransactionEvents (OCPP 2.0.1) of these types, each with a reading.
 MOST_OF_EVENTS = {
-    "Started": (11, 12),  # the transaction is begun with all its columns, without a second look-up and a fold
-    "Updated": (7, 8),  # MeterValues of 1.6, a look-up of the transactions and the INSERT of the events
-    "Ended": (10, 11),  # transactions are locked while they are found
+    "Started": (10, 11),  # the transaction is begun with all its columns, without a second look-up and a fold
+    "Updated": (5, 6),  # the same as MeterValues of 1.6
+    "Ended": (8, 9),  # the transaction is ended by the statement that finds it and counts the readings
+    "Ended after a gap": (11, 12),  # the transaction is locked while it is found, and folded
 }
 # (statements, round trips) of a command in the web process, in the writer, and in the worker, with BEGIN and COMMIT.
 MOST_OF_A_COMMAND = {"submission": (5, 5), "claim": (3, 3), "end": (5, 5)}
@@ -233,8 +234,13 @@ def test_a_batch_of_events_takes_few_statements_for_any_number_of_chargers(plans
     a_tag("ABC", type="ISO14443")
 
     def costs(size):
-        sessions = Sessions(size)
-        return {name: traced(partial(commit, [*sessions.entries(name)])) for name in MOST_OF_EVENTS}
+        whole, broken = Sessions(size), Sessions(size)
+        cost = {name: traced(partial(commit, [*whole.entries(name)])) for name in ("Started", "Updated")}
+        for _ in range(ChargingClient201.readings - 1):
+            commit([*whole.entries("Updated")])
+        commit([*broken.entries("Started")])
+        ends = {"Ended": whole, "Ended after a gap": broken}
+        return cost | {name: traced(partial(commit, [*some.entries("Ended")])) for name, some in ends.items()}
 
     costs(2)  # prepares the statements
     few, many = costs(2), costs(50)

@@ -575,9 +575,10 @@ WITH s AS MATERIALIZED (
         received_at timestamptz, meter_stop bigint, stopped_reason text, id_token text, id_token_type text), {_NEWEST}
 ), ended AS (
     UPDATE transactions_transaction t SET numbered_until = s.seq_no, {_ADVANCED},
-        charging_state = coalesce(s.charging_state, t.charging_state), meter_stop = s.meter_stop,
+        charging_state = coalesce(nullif(s.charging_state, ''), t.charging_state), meter_stop = s.meter_stop,
         stop_time = s.timestamp, raw_stop_time = s.raw_timestamp, stop_received_at = s.received_at,
-        stop_reason = coalesce(s.stopped_reason, 'Local'), stop_id_tag = coalesce(s.id_token, t.stop_id_tag),
+        stop_reason = coalesce(nullif(s.stopped_reason, ''), 'Local'),
+        stop_id_tag = coalesce(s.id_token, t.stop_id_tag),
         stop_id_token_type = CASE WHEN s.id_token IS NULL THEN t.stop_id_token_type ELSE s.id_token_type END,
         clock_skew = t.clock_skew OR s.timestamp < t.start_time, superseded_by_id = NULL
     FROM s WHERE {_IS_NEXT} AND (s.id_token IS NULL OR t.id_tag <> '')

@@ -69,19 +69,48 @@ def test_a_plain_event_has_no_row_of_its_own_and_is_shown(charger, api):
     assert page.count("MeterValuePeriodic") == 3
 
 
-def test_a_session_without_plain_events_and_one_with_them_are_equal(charger):
-    """The same events in the opposite order are stored in rows of their own."""
-    send(charger, BEGIN, *PLAIN, END)
-    assert (recorded(), state()) == ([0, 4], (8000, [0, 1, 2, 3, 4], 5, False))
-    stored = Transaction.objects.get()
-    other = {"transactionInfo": {"transactionId": "T-2"}}
-    send(charger, *[event | other for event in [END, *reversed(PLAIN), BEGIN]])
-    reverse = Transaction.objects.get(own_reference="T-2")
-    for name in ("start_time", "stop_time", "meter_start", "meter_stop", "energy_wh", "numbered_until", "id_tag"):
-        assert getattr(stored, name) == getattr(reverse, name), name
-    columns = ("seq_no", "digest", "event_type", "trigger_reason", "timestamp", "raw_timestamp", "offline")
-    both = [list(one.transaction_events.values_list(*columns)) for one in (stored, reverse)]
-    assert [row[:1] + row[2:] for row in both[0]] == [row[:1] + row[2:] for row in both[1]]
+COMPUTED = (
+    *("evse_id", "connector_id", "id_tag", "id_token_type", "id_tag_status", "charging_state", "start_time"),
+    *("stop_time", "raw_stop_time", "stop_reason", "stop_id_tag", "stop_id_token_type", "meter_start", "meter_stop"),
+    *("meter_first", "meter_latest", "read_until", "energy_wh", "energy_source", "numbered_until", "missing_since"),
+    *("clock_skew", "superseded_by"),
+)
+ENDS = {
+    "by its token": END,
+    "without a token": {name: value for name, value in END.items() if name != "idToken"},
+    "without a reading": {name: value for name, value in END.items() if name != "meterValue"},
+    "with a state and a reason": END
+    | {"transactionInfo": {"transactionId": "T-1", "chargingState": "Idle", "stoppedReason": "EVDisconnected"}},
+    "before its start": END | {"timestamp": at(-5)},
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_session_has_the_same_columns_if_its_events_arrive_in_order_and_if_all_are_folded(charger, end):
+    send(charger, BEGIN, *PLAIN, end)
+    assert recorded() == [0, 4]
+    in_order = Transaction.objects.get()
+    in_order.charger = other = a_charger(ocpp_version="ocpp2.0.1")
+    send(other, end, *reversed(PLAIN), BEGIN)
+    folded = Transaction.objects.get(charger=other)
+    for name in COMPUTED:
+        assert getattr(in_order, name) == getattr(folded, name), name
+    columns = ("seq_no", "event_type", "trigger_reason", "timestamp", "raw_timestamp", "offline", "digest")
+    assert [*in_order.transaction_events.values_list(*columns)] == [*folded.transaction_events.values_list(*columns)]
+
+
+def test_a_token_that_is_the_first_one_of_its_session_at_the_end_begins_it(charger):
+    send(charger, {name: value for name, value in BEGIN.items() if name != "idToken"}, *PLAIN, END)
+    one = Transaction.objects.get()
+    assert (one.id_tag, one.id_tag_status, one.stop_id_tag, one.energy_wh) == ("ABC", "Accepted", "ABC", 8000)
+
+
+def test_an_end_replaces_a_close_by_hand(charger):
+    send(charger, BEGIN, *PLAIN)
+    assert Transaction.objects.get().close("somebody")
+    send(charger, END)
+    one = Transaction.objects.get()
+    assert (one.stop_time, one.energy_wh, one.energy_source) == (BEGAN + timedelta(hours=1), 8000, "stop")
 
 
 def test_a_repeated_plain_event_counts_once(charger):

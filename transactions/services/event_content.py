@@ -45,7 +45,8 @@ class Event:
     @property
     def charging_state(self) -> str:
         """The state that it reports, "" without one."""
-        return self.others.get("charging_state", "")
+        state: str = self.others.get("charging_state", "")
+        return state
 
     @property
     def evse_id(self) -> int | None:
@@ -62,7 +63,8 @@ class Event:
 
     @property
     def id_token_type(self) -> str:
-        return self.others.get("id_token_type", "")
+        kind: str = self.others.get("id_token_type", "")
+        return kind
 
     @property
     def reservation_id(self) -> int | None:

@@ -337,7 +337,7 @@ def _folded(event: Event, row: dict[str, Any]) -> Folded:
     )
 
 
-def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, bool]) -> None:
+def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, Begun]) -> None:
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
     former = {known.transaction_id: known.evse_id for known in found}
     placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]

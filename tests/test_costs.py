@@ -64,7 +64,7 @@ MOST_OF_A_BATCH = {
 }
 # The same for a batch of TransactionEvents (OCPP 2.0.1) of these types, each with a reading.
 MOST_OF_EVENTS = {
-    "Started": (10, 11),  # the transaction is begun with all its columns, without a second look-up and a fold
+    "Started": (9, 10),  # the transaction is begun with all its columns, without a look-up and a fold
     "Updated": (5, 6),  # the same as MeterValues of 1.6
     "Ended": (8, 9),  # the transaction is ended by the statement that finds it and counts the readings
     "Ended after a gap": (11, 12),  # the transaction is locked while it is found, and folded

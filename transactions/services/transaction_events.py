@@ -186,8 +186,10 @@ def _find(
     and its row of sql.INSERT_TRANSACTION_EVENTS.
     """
     begun: dict[int, Begun] = {}
+    # Most starts begin a transaction, so they are looked up only if one of them does not.
+    known = ended | {n: UNKNOWN for n, event in enumerate(events) if event.event_type == STARTED}
     while True:
-        found = _found(events, ended)
+        found = _found(events, known)
         verdicts = _verdicts(events, found)
         rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
         unknown = {(e.call.charger, e.reference): n for n, e in enumerate(events) if not found[n].transaction_id}
@@ -204,7 +206,8 @@ def _find(
                 messages[n].count(transaction_id, events[n].evse_id)
         if all(known.transaction_id for known in found):
             return begun, found, verdicts, rows
-        # Another process has begun some of them meanwhile. The verdicts on their tokens depend on that.
+        # Some are known, or another process has begun them meanwhile. The verdicts on their tokens depend on that.
+        known = ended
         begun = {n: one._replace(has_columns=False) for n, one in begun.items()}
 
 
@@ -216,20 +219,21 @@ def _read_at_start(event: Event, message: Readings, meters: Meters) -> dict[str,
     return read if read["register"] == meters[0] and "first" not in read else {}
 
 
-def _found(events: Sequence[Event], ended: dict[int, Found]) -> list[Found]:
-    """Return the transaction of each event, `UNKNOWN` with its recurrence for a first event."""
+def _found(events: Sequence[Event], known: dict[int, Found]) -> list[Found]:
+    """Return the transaction of each event, which may be `known`; `UNKNOWN` with its recurrence for a first event."""
     rows: dict[int, dict[str, Any]] = {
         n: {"n": n, "charger": event.call.charger, "reference": event.reference, "seq_no": event.seq_no}
         for n, event in enumerate(events)
-        if n not in ended
+        if n not in known
     }
-    found = ended | _find_known(list(rows.values()))
-    doubtful = {n: event for n, event in enumerate(events) if n in found and _is_doubtful(event, found[n])}
+    found = _find_known(list(rows.values()))
+    doubtful = {n: events[n] for n, newest in found.items() if _is_doubtful(events[n], newest)}
     if doubtful:
         chosen = reused_references.choose(doubtful, {n: event.digest for n, event in doubtful.items()})
         again = [rows[n] | {"recurrence": number} for n, number in chosen.items() if number != found[n].recurrence]
         others = _find_known(again) if again else {}
         found |= {row["n"]: others.get(row["n"], UNKNOWN._replace(recurrence=row["recurrence"])) for row in again}
+    found |= known
     return [found.get(n, UNKNOWN) for n in range(len(events))]
 
 

@@ -8,6 +8,7 @@ from django.db import models
 
 from chargers.models import Charger
 from commands.models.command import SUCCESSES
+from transactions.models.day_totals import Stale, marks_of_chargers
 
 # A finished command is one of the first six. An answer succeeds if its status, and that of each of its parts, does.
 _SUCCESSES = ", ".join(f"'{status}'" for status in SUCCESSES)
@@ -67,24 +68,11 @@ END $$;
 CREATE TRIGGER commands_deleted AFTER DELETE ON commands_command REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION commands_keep_counts();
 
-CREATE FUNCTION commands_mark_charger() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_TABLE_NAME = 'chargers_charger' THEN
-        INSERT INTO commands_stalecommandday (charger_id) VALUES (NEW.id);
-    ELSE
-        INSERT INTO commands_stalecommandday (charger_id) SELECT id FROM chargers_charger WHERE site_id = NEW.id;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER charger_moved_commands AFTER UPDATE OF site_id ON chargers_charger FOR EACH ROW
-    WHEN (OLD.site_id IS DISTINCT FROM NEW.site_id) EXECUTE FUNCTION commands_mark_charger();
-CREATE TRIGGER zone_changed_commands AFTER UPDATE OF time_zone ON chargers_site FOR EACH ROW
-    WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone) EXECUTE FUNCTION commands_mark_charger();
+{marks_of_chargers("commands_stalecommandday", "charger_moved_commands", "zone_changed_commands")}
 """
 NO_MARKS = """
 DROP TRIGGER zone_changed_commands ON chargers_site;
 DROP TRIGGER charger_moved_commands ON chargers_charger;
-DROP FUNCTION commands_mark_charger;
 DROP TRIGGER commands_deleted ON commands_command;
 DROP FUNCTION commands_keep_counts;
 DROP TRIGGER command_imported ON commands_command;
@@ -169,11 +157,5 @@ class DeletedCommands(CommandCounts):
         ]
 
 
-class StaleCommandDay(models.Model):
-    """A day (UTC) of a charger whose commands have changed, or all its days if `day` is NULL. Triggers insert it."""
-
-    charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="+")
-    day = models.DateField(null=True)
-
-    class Meta:
-        default_permissions = ()
+class StaleCommandDay(Stale):
+    """A day whose commands have changed."""

@@ -22,6 +22,14 @@ def _has_ended(name: str) -> str:
     return f"num_nonnulls({name}.stop_received_at, {name}.closed_at) > 0"
 
 
+def marks_of_chargers(stale: str, moved: str, zone_changed: str) -> str:
+    """Return the triggers that mark all days of a charger in the table `stale` when its local days become others."""
+    return f"""CREATE TRIGGER {moved} AFTER UPDATE OF site_id ON chargers_charger FOR EACH ROW
+    WHEN (OLD.site_id IS DISTINCT FROM NEW.site_id) EXECUTE FUNCTION transactions_mark_charger('{stale}');
+CREATE TRIGGER {zone_changed} AFTER UPDATE OF time_zone ON chargers_site FOR EACH ROW
+    WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone) EXECUTE FUNCTION transactions_mark_charger('{stale}');"""
+
+
 MARKS = f"""
 CREATE FUNCTION transactions_mark_day() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -46,17 +54,11 @@ CREATE TRIGGER session_deleted AFTER DELETE ON transactions_transaction FOR EACH
 
 CREATE FUNCTION transactions_mark_charger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_TABLE_NAME = 'chargers_charger' THEN
-        INSERT INTO transactions_staleday (charger_id) VALUES (NEW.id);
-    ELSE
-        INSERT INTO transactions_staleday (charger_id) SELECT id FROM chargers_charger WHERE site_id = NEW.id;
-    END IF;
+    EXECUTE format('INSERT INTO %I (charger_id) SELECT id FROM chargers_charger WHERE %I = $1', TG_ARGV[0],
+        CASE TG_TABLE_NAME WHEN 'chargers_charger' THEN 'id' ELSE 'site_id' END) USING NEW.id;
     RETURN NULL;
 END $$;
-CREATE TRIGGER charger_moved AFTER UPDATE OF site_id ON chargers_charger FOR EACH ROW
-    WHEN (OLD.site_id IS DISTINCT FROM NEW.site_id) EXECUTE FUNCTION transactions_mark_charger();
-CREATE TRIGGER zone_changed AFTER UPDATE OF time_zone ON chargers_site FOR EACH ROW
-    WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone) EXECUTE FUNCTION transactions_mark_charger();
+{marks_of_chargers("transactions_staleday", "charger_moved", "zone_changed")}
 """
 NO_MARKS = """
 DROP TRIGGER zone_changed ON chargers_site;
@@ -116,11 +118,16 @@ class MonthTotal(Sums):
         indexes = [models.Index(fields=["month"], name="month_totals_by_month")]
 
 
-class StaleDay(models.Model):
-    """A day (UTC) of a charger whose sessions have changed, or all its days if `day` is NULL. Triggers insert it."""
+class Stale(models.Model):
+    """A day (UTC) of a charger whose rows have changed, or all its days if `day` is NULL. Triggers insert it."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="+")
     day = models.DateField(null=True)
 
     class Meta:
+        abstract = True
         default_permissions = ()
+
+
+class StaleDay(Stale):
+    """A day whose sessions have changed."""

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.services.access import needs
-from commands.models.command_totals import COUNTS
+from commands.models.command_totals import COUNTS, CommandCounts
 from commands.services import command_reports
 from core.http.parameters import takes
 from transactions.api.reports import KeySerializer, PeriodQuery, ReportOfPeriod, selected
@@ -23,22 +23,17 @@ class CommandsQuery(PeriodQuery):
 class CountsSerializer(serializers.Serializer):
     """Counts of finished commands: each is one of `accepted` to `cancelled`."""
 
-    commands = serializers.IntegerField()
-    accepted = serializers.IntegerField(help_text="Answered with a status of success, or with none.")
-    refused = serializers.IntegerField(help_text="Answered with another status.")
-    failed = serializers.IntegerField(help_text="Answered with a CALLERROR or an invalid response, or failed.")
-    timed_out = serializers.IntegerField(help_text="Also those whose connection was lost after they were sent.")
-    not_connected = serializers.IntegerField()
-    cancelled = serializers.IntegerField()
-    simulated = serializers.IntegerField(help_text="Without an answer, and with a simulated result.")
-    confirmed = serializers.IntegerField(help_text="The effect was seen.")
-    not_seen = serializers.IntegerField(help_text="The effect was looked for, and not seen.")
     success_percent = serializers.DecimalField(
         max_digits=5, decimal_places=2, allow_null=True, help_text="Accepted, of those that were not cancelled."
     )
     confirmed_percent = serializers.DecimalField(
         max_digits=5, decimal_places=2, allow_null=True, help_text="Confirmed, of those that were looked for."
     )
+
+    def get_fields(self) -> dict[str, Any]:
+        columns = [column for column in CommandCounts._meta.fields if column.name in COUNTS]
+        counts = {column.name: serializers.IntegerField(help_text=str(column.help_text)) for column in columns}
+        return super().get_fields() | counts
 
     def to_representation(self, counts: Any) -> dict[str, Any]:
         """Return the members, as that of `TotalsSerializer` does."""

@@ -70,7 +70,8 @@ def application() -> Any:
     metrics.start("web")
     incidents.keep_watching()
     metrics.watch_event_loop()
-    # The collector skips imported objects, because they stay alive. It delays all frames, so it runs rarely, see `config`.
+    # The collector skips imported objects, because they stay alive. It delays all frames, so it runs rarely: see
+    # `config`.
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(0.0005)

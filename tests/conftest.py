@@ -22,8 +22,9 @@ TransactionTestCase._fixture_teardown = empty
 LONG_FILES = [
     *("test_openapi.py", "test_browser.py", "test_budgets.py", "test_stack.py", "test_hostile_clients.py"),
     *("test_reach.py", "test_ten_jobs.py", "test_confirmation.py", "test_readiness.py", "test_backup.py"),
-    *("test_browser_sites.py", "test_hostile_frames.py", "test_url_prefix.py", "test_lifecycle.py", "test_secrets.py"),
-    *("test_repeated_while_committing.py", "test_presence.py", "test_power_limits.py", "test_hostile_texts.py"),
+    *("test_browser_sites.py", "test_hostile_frames.py", "test_url_prefix.py", "test_lifecycle.py"),
+    *("test_repeated_while_committing.py", "test_presence.py", "test_power_limits.py", "test_secrets.py"),
+    *("test_hostile_texts.py", "test_masking.py", "test_bulk_sql.py", "test_batches.py", "test_webhooks.py"),
     *("test_repairable_messages.py", "test_random_histories.py", "test_locked_rows.py", "test_simulator.py"),
     *("test_odd_simulators.py", "test_browser_settings.py", "test_queries.py", "test_sweep.py", "test_migrations.py"),
     *("test_admin.py", "test_browser_201.py", "test_locks.py", "test_client.py", "test_redis_hangs.py"),

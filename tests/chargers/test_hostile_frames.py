@@ -175,7 +175,7 @@ def peer(live):
         assert not [fault for fault in FAULTS if fault in written], written[-2000:]
 
 
-@settings(BOUNDED, max_examples=800)
+@settings(BOUNDED, max_examples=500)
 @given(text=any_text)
 def test_a_call_is_answered_once_and_other_frames_are_not_answered(peer, text):
     message = text.encode(errors="surrogatepass")
@@ -247,7 +247,7 @@ def expected_close_code(sent):
     return reference.close_sent and reference.close_sent.code
 
 
-@settings(BOUNDED, max_examples=300)
+@settings(BOUNDED, max_examples=200)
 @given(pieces=in_pieces())
 def test_frames_in_any_pieces_are_handled_as_websockets_handles_them(live, peer, pieces):
     expected, code = expected_close_code(b"".join(pieces)), close_code_for(live, pieces)

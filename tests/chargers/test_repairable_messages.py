@@ -142,7 +142,7 @@ REPAIRABLE = {
 }  # fmt: skip
 
 
-@settings(BOUNDED, max_examples=400)
+@settings(BOUNDED, max_examples=250)
 @given(message=broken())
 def test_any_repairable_faults_together_are_answered(live, message):
     action, payload = message
@@ -174,7 +174,7 @@ def plain(sent):
         return None
 
 
-@settings(BOUNDED, max_examples=150)
+@settings(BOUNDED, max_examples=100)
 @given(start=meters, stop=meters, samples=st.lists(meters, max_size=4))
 def test_no_number_is_stored_that_was_not_sent(live, start, stop, samples):
     with FieldCharger(live) as charger:

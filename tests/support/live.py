@@ -172,7 +172,7 @@ def until_connected(live, *charger_ids):
     eventually(lambda: {*charger_ids} <= {*live.get("/api/ocpp/chargers/?page_size=1")["active_chargers"]}, 60)
 
 
-def exchange(socket, *frame, timeout=5):
+def exchange(socket, *frame, timeout=15):
     """Send a CALL over a bare socket and return the parsed answer."""
     socket.send(json.dumps([2, *frame]))
     return json.loads(socket.recv(timeout=timeout))

@@ -343,8 +343,8 @@ def _folded(event: Event, row: dict[str, Any]) -> Folded:
 
 def _apply(events: Sequence[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, Begun]) -> None:
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
-    former = {known.transaction_id: known.evse_id for known in found}
-    placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]
+    former = {known.transaction_id: known.evse_id for n, known in enumerate(found) if n not in begun}
+    placed = [t for t in folded.values() if t.evse_id not in (None, former.get(t.id))]
     rows = [
         {"charger": t.charger, "evse_id": t.evse_id} | ({"ended": t.id} if t.stop_received_at else {}) for t in placed
     ]
@@ -455,7 +455,7 @@ class _Limits:
 
     def __init__(self, known: Known) -> None:
         self.known = known
-        self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch
+        self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch, without those under way
         limited = known.limited()
         self.limits = self._lock([tag.pk for tag in limited]) if limited else {}
         self.under_way: dict[int, list[Transaction]] = {pk: [] for pk in self.limits}
@@ -489,9 +489,10 @@ class _Limits:
             return verdict
         # This start supersedes the open transaction on its own EVSE.
         own = (event.call.charger, event.evse_id) if event.evse_id else None
-        others = (t for t in self.under_way[tag.pk] if t.pk != known.transaction_id)
+        others = [t for t in self.under_way[tag.pk] if t.pk != known.transaction_id]
         elsewhere = sum((t.charger_id, t.evse_id) != own for t in others)
         if elsewhere + self.begun[tag.pk] >= self.limits[tag.pk]:
             return replace(verdict, status="ConcurrentTx")
-        self.begun[tag.pk] += 1
+        if len(others) == len(self.under_way[tag.pk]):  # else it is counted as under way
+            self.begun[tag.pk] += 1
         return verdict

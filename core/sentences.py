@@ -557,6 +557,7 @@ SENTENCES = (
     _("A signed image needs both the signature and the signing certificate."),
     _("This image can't be deleted, because it has campaigns."),
     _("This image can't be deleted yet, because a command to {charger} needs it."),
+    _("This image can't be deleted yet, because a command needs it."),
     # firmware campaigns, see `commands.services.campaigns`
     _("The charger has this version already."),
     _("The user who created the campaign may no longer send commands to this charger."),

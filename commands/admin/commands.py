@@ -18,7 +18,7 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin, ReadOnly
 from chargers.admin.lists import LargeTableAdmin, choices
-from chargers.services.access import reaches_every_charger
+from chargers.services.access import reaches, reaches_every_charger
 from commands.actions.table import NAMES
 from commands.api.serializers.certificates import ContractRootSerializer
 from commands.api.serializers.commands import ChargingProfileSerializer
@@ -230,7 +230,9 @@ class FirmwareAdmin(admin.ModelAdmin):
         """Add the commands that need an image to what protects it."""
         objs = list(objs)
         *shown, protected = super().get_deleted_objects(objs, request)
-        return *shown, [*protected, *filter(None, map(command_that_needs, objs))]
+        needed = [command for command in map(command_that_needs, objs) if command]
+        named = [command if reaches(request.user, command.charger) else "Command" for command in needed]
+        return *shown, [*protected, *named]
 
     search_fields = ["description", "version", "file"]
     date_hierarchy = "created_at"

@@ -2,11 +2,13 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import ProtectedError, Q
 
+from chargers.services import access
 from commands.actions.intents import Install
 from commands.models import FINISHED, PENDING, Command, Firmware
 from commands.services.files import firmware_at, firmware_url
@@ -27,9 +29,14 @@ def refuse_unreachable(firmware: Firmware) -> None:
 FETCHING = ("UpdateFirmware", "SignedUpdateFirmware", "PublishFirmware")
 
 
-def remove(firmware: Firmware) -> None:
-    """Delete `firmware` with its file; raise `Conflict` if a campaign or a command that is under way needs it."""
+def remove(firmware: Firmware, user: Any) -> None:
+    """Delete `firmware` with its file; raise `Conflict` if a campaign or a command that is under way needs it.
+
+    Images belong to no charger, so `user` may not reach the charger of the command. Then it is not named.
+    """
     if command := command_that_needs(firmware):
+        if not access.reaches(user, command.charger):
+            raise Conflict("This image can't be deleted yet, because a command needs it.")
         raise Conflict(f"This image can't be deleted yet, because a command to {command.charger} needs it.")
     try:
         with transaction.atomic():

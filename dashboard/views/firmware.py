@@ -57,4 +57,4 @@ class DeleteImage(DeletePage):
     back = "dashboard:images"
 
     def delete(self, row):
-        firmware.remove(row)
+        firmware.remove(row, self.request.user)

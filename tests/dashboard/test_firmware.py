@@ -4,6 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from chargers.models import AuditEntry
@@ -77,12 +78,10 @@ def test_a_wrong_upload_says_why(api, public_url, wrong, message, in_german):
 
 
 @pytest.mark.django_db
-def test_an_image_is_deleted_with_its_file(api, image):
-    path = image.file.path
+def test_an_image_is_deleted(api, image):
     shown = text_of(api.post(f"/firmware/{image.pk}/delete/", follow=True))
     assert "Deleted." in shown and "No images yet" in shown
     assert AuditEntry.objects.filter(kind="firmware", action="deleted", who="alice").exists()
-    del path  # the file goes after the commit, see `tests/commands/test_files.py`
 
 
 @pytest.mark.django_db(transaction=True)
@@ -118,6 +117,26 @@ def test_an_image_that_a_command_needs_is_not_deleted(api, image, version, state
     assert "Deleted." in text_of(api.post(f"/firmware/{other.pk}/delete/", follow=True))
     Command.objects.update(state="finished", confirmation="confirmed")
     assert "Deleted." in text_of(api.post(f"/firmware/{image.pk}/delete/", follow=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_charger_out_of_reach_that_needs_an_image_is_not_named(api, client, image):
+    charger = a_charger("OUT-OF-REACH")
+    install = f"/api/ocpp/firmware/{image.pk}/install/"
+    assert api.post(install, {"charger_id": charger.identity}, "application/json").status_code == 202
+    user = a_user(client, "view_firmware", "delete_firmware", group_of=[])
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    in_admin = f"/admin/commands/firmware/{image.pk}/delete/"
+    answers = [
+        client.delete(f"/api/ocpp/firmware/{image.pk}/"),
+        client.post(f"/firmware/{image.pk}/delete/", follow=True),
+        client.get(in_admin),
+    ]
+    assert answers[0].json()["error"] == "This image can't be deleted yet, because a command needs it."
+    assert "because a command needs it." in text_of(answers[1])
+    assert not any("OUT-OF-REACH" in text_of(answer) for answer in answers)
+    client.post(in_admin, {"post": "yes"})
+    assert Firmware.objects.exists()
 
 
 @pytest.mark.django_db

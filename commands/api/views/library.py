@@ -147,7 +147,7 @@ class FirmwareViewSet(Editable):
     parser_classes = [MultiPartParser]
 
     def perform_destroy(self, instance: Firmware) -> None:
-        remove(instance)
+        remove(instance, self.request.user)
 
     @extend_schema(
         request={"application/json": InstallSerializer},

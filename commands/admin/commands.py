@@ -222,6 +222,9 @@ class FirmwareAdmin(admin.ModelAdmin):
     # The default widget shows a link, which leads to no page.
     formfield_overrides = {models.FileField: {"widget": forms.FileInput}}
 
+    def get_readonly_fields(self, request: HttpRequest, firmware: Firmware | None = None) -> list[str]:
+        return ["file"] if firmware else []  # chargers may be fetching it, and it has a signature
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Firmware]) -> None:
         for firmware in queryset:  # one by one, because `delete` also deletes the file
             firmware.delete()

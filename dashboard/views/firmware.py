@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from commands.api.serializers.commands import FirmwareSerializer
+from commands.api.serializers.commands import FirmwareSerializer, NewFirmwareSerializer
 from commands.models import Firmware
 from commands.services import firmware
 from dashboard.labels import IMAGE_HINTS, IMAGES
@@ -29,12 +29,15 @@ class EditImage(EditPage):
     """
 
     model = Firmware
-    serializer_class = FirmwareSerializer
     fields = ("description", "version", "file", "signature", "signing_certificate")
     labels, hints = IMAGES, IMAGE_HINTS
     back = "dashboard:images"
     # The limit is one of the whole body, so it includes the rest of the form.
     extra_context = {"largest": settings.OCPP_LARGEST_FILE - REST_OF_FORM_BYTES}
+
+    @property
+    def serializer_class(self):
+        return FirmwareSerializer if self.is_change else NewFirmwareSerializer
 
     def names(self):
         return [name for name in self.fields if name != "file" or not self.is_change]

@@ -5,7 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from rest_framework.validators import UniqueValidator
 
 from chargers.models import AuditEntry
 from commands.models import Campaign, Command, Firmware
@@ -75,6 +78,36 @@ def test_a_wrong_upload_says_why(api, public_url, wrong, message, in_german):
     form = {"description": "Three", "file": file} | wrong
     assert in_german in text_of(api.post(NEW, form, headers={"Accept-Language": "de"}))
     assert Firmware.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_file_of_an_image_is_not_replaced(api, image):
+    path, file = f"/api/ocpp/firmware/{image.pk}/", SimpleUploadedFile("other.bin", b"other")
+    for method in (api.put, api.patch):
+        body = encode_multipart(BOUNDARY, {"description": "Renamed", "file": file})
+        answer = method(path, body, MULTIPART_CONTENT)
+        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["file"])
+    assert api.patch(path, encode_multipart(BOUNDARY, {"version": "9"}), MULTIPART_CONTENT).status_code == 200
+    in_admin = f"/admin/commands/firmware/{image.pk}/change/"
+    assert 'type="file"' in text_of(api.get("/admin/commands/firmware/add/"))
+    assert 'type="file"' not in text_of(api.get(in_admin))
+    api.post(in_admin, {"description": "Renamed", "file": file})
+    image.refresh_from_db()
+    assert (image.description, image.version, image.filename) == ("Renamed", "", "fw-2.0.bin")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_uploads_of_one_name_at_once_one_leaves_nothing(api, public_url, monkeypatch):
+    """The second one has checked its name before the first one is stored."""
+    monkeypatch.setattr(UniqueValidator, "__call__", lambda *arguments: None)
+    assert upload(api).status_code == 302
+    refused = upload(api)
+    assert (refused.status_code, "There is an image of this name." in text_of(refused)) == (400, True)
+    form = {"description": "Three", "file": SimpleUploadedFile("fw-3.0.bin", b"image")}
+    assert api.post("/api/ocpp/firmware/", form).json()["fields"] == {
+        "description": ["There is an image of this name."]
+    }
+    assert default_storage.listdir("firmware")[1] == [Firmware.objects.get().filename]
 
 
 @pytest.mark.django_db

@@ -5,12 +5,13 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
-from chargers.api.serializers.base import ChargerRow
+from chargers.api.serializers.base import ChargerRow, Strict
 from commands.actions import library
 from commands.actions.table import NAMES
 from commands.models import (
@@ -232,10 +233,12 @@ class SendLocalListSerializer(SubmissionSerializer):
     )
 
 
-class FirmwareSerializer(serializers.ModelSerializer):
-    """`file` is sent as a form; firmware with a signature and a certificate can use SignedUpdateFirmware."""
+NAMED_ALREADY = "There is an image of this name."
 
-    file = serializers.FileField(write_only=True)
+
+class FirmwareSerializer(Strict, serializers.ModelSerializer):
+    """Firmware with a signature and a certificate can use SignedUpdateFirmware. Its file stays as it is."""
+
     filename = serializers.CharField(read_only=True)
     size = serializers.IntegerField(read_only=True, allow_null=True)
 
@@ -245,7 +248,6 @@ class FirmwareSerializer(serializers.ModelSerializer):
             "id",
             "description",
             "version",
-            "file",
             "filename",
             "size",
             "signing_certificate",
@@ -253,9 +255,7 @@ class FirmwareSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         extra_kwargs: dict[str, Any] = {
-            "description": {
-                "validators": [UniqueValidator(Firmware.objects.all(), "There is an image of this name.")]
-            },
+            "description": {"validators": [UniqueValidator(Firmware.objects.all(), NAMED_ALREADY)]},
         }
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -264,6 +264,25 @@ class FirmwareSerializer(serializers.ModelSerializer):
             text = "A signed image needs both the signature and the signing certificate."
             raise serializers.ValidationError({"signature": [text]})
         return values
+
+
+class NewFirmwareSerializer(FirmwareSerializer):
+    """`file` is sent as a form."""
+
+    file = serializers.FileField(write_only=True)
+
+    class Meta(FirmwareSerializer.Meta):
+        fields = [*FirmwareSerializer.Meta.fields, "file"]
+
+    def create(self, values: dict[str, Any]) -> Firmware:
+        firmware = Firmware(**values)
+        try:
+            with transaction.atomic():
+                firmware.save()
+        except IntegrityError as error:  # two requests at the same time; the file is stored before the row
+            firmware.file.delete(save=False)
+            raise serializers.ValidationError({"description": [NAMED_ALREADY]}) from error
+        return firmware
 
 
 class InstallSerializer(SubmissionSerializer):

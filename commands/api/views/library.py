@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
@@ -30,6 +31,7 @@ from commands.api.serializers.commands import (
     FirmwareSerializer,
     InstallSerializer,
     LocalListSerializer,
+    NewFirmwareSerializer,
     PublishedFirmwareSerializer,
     PublishSerializer,
     SendLocalListSerializer,
@@ -145,6 +147,9 @@ class FirmwareViewSet(Editable):
     serializer_class = FirmwareSerializer
     filterset_fields = ["id", "description", "version", "created_at"]
     parser_classes = [MultiPartParser]
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        return NewFirmwareSerializer if self.action == "create" else FirmwareSerializer
 
     def perform_destroy(self, instance: Firmware) -> None:
         remove(instance, self.request.user)

@@ -28,6 +28,7 @@ from dashboard.views.batches import selection
 from dashboard.views.limits import confirmation
 
 MAX_CHOICES = 500  # of models and of versions in the form
+LONGEST_PATH = 8192  # with which the form is kept; browsers and proxies may refuse a longer one
 IMAGES_LISTED = 10  # the newest ones, above the list of campaigns
 NUMBERS = ("canaries", "at_once", "max_failures", "days")
 DAY_FIELDS = [f"day{day}" for day in range(1, 8)]
@@ -185,7 +186,7 @@ class NewCampaign(Page):
         if "change" in values:
             return self.render_to_response(self.get_context_data(values))
         if "upload" in values:
-            return _upload(values)
+            return self._upload(values)
         try:
             with submission.refusing():
                 columns = self._columns(values)
@@ -206,6 +207,17 @@ class NewCampaign(Page):
             "goes_to": request.path,
         }
         return self.render_to_response(context)
+
+    def _upload(self, values):
+        """Redirect to the form of a new image, which returns here with the `values` of the form."""
+        left_out = ("csrfmiddlewaretoken", "upload", "firmware")
+        kept = {name: value for name, value in values.items() if name not in left_out}
+        here = f"{reverse('dashboard:new-campaign')}?{urlencode(kept)}"
+        path = f"{reverse('dashboard:new-image')}?{urlencode({'next': here})}"
+        if len(path) > LONGEST_PATH:
+            text = gettext("This form is too long to be kept. Upload the image on the page of images first.")
+            return self.render_to_response(self.get_context_data(values, {"message": text}), status=400)
+        return redirect(path)
 
     def _columns(self, values):
         """Return the columns of the campaign that the form stands for."""
@@ -228,14 +240,6 @@ class NewCampaign(Page):
             except submission.Refused as refused:  # the draft stays
                 messages.error(self.request, refused.message)
         return redirect("dashboard:campaign", campaign.pk)
-
-
-def _upload(values):
-    """Redirect to the form of a new image, which returns here with the `values` of the form."""
-    left_out = ("csrfmiddlewaretoken", "upload", "firmware")
-    kept = {name: value for name, value in values.items() if name not in left_out}
-    here = f"{reverse('dashboard:new-campaign')}?{urlencode(kept)}"
-    return redirect(f"{reverse('dashboard:new-image')}?{urlencode({'next': here})}")
 
 
 def _kind(text):

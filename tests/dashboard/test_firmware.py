@@ -212,6 +212,16 @@ def test_the_form_of_a_campaign_is_kept_while_an_image_is_uploaded(api, public_u
 
 
 @pytest.mark.django_db
+def test_a_form_that_is_too_long_for_a_path_stays_with_a_message(api, public_url):
+    listed = "\n".join(f"CP-{number:05}" for number in range(2000))
+    form = {"csrfmiddlewaretoken": "x", "chargers_listed": listed, "upload": "1"}
+    answer = api.post("/campaigns/new/", form, headers={"Accept-Language": "de"})
+    assert answer.status_code == 400
+    assert "Dieses Formular ist zu lang, um behalten zu werden." in text_of(answer)
+    assert "CP-01999" in text_of(answer)
+
+
+@pytest.mark.django_db
 def test_an_upload_leads_to_no_other_server(api, public_url):
     there = f"{NEW}?next=https://evil.example/"
     assert 'href="https://evil' not in text_of(api.get(there))

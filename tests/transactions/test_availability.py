@@ -30,7 +30,8 @@ def report(api, path=AVAILABILITY, **query):
 
 
 def stored():
-    return list(Outage.objects.order_by("began_at").values_list("kind", "evse_id", "began_at", "ended_at"))
+    rows = Outage.objects.order_by("began_at", "evse_id", "kind")
+    return list(rows.values_list("kind", "evse_id", "began_at", "ended_at"))
 
 
 @pytest.fixture
